@@ -1,0 +1,181 @@
+# make            build/mlgate
+# make help       all targets
+#
+# CC=gcc|clang, V=1 shows the commands. Objects go to build/$(VARIANT)/; a changed flag or compiler rebuilds.
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+VARIANT ?= release
+B := build/$(VARIANT)
+ifeq ($(VARIANT),release)
+BIN := build/mlgate
+else
+BIN := $(B)/mlgate
+endif
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-print-directory
+export LC_ALL := C
+
+ifeq ($(V),)
+Q := @
+say = @printf '  %-7s %s\n' '$(1)' '$(2)'
+endif
+
+# --- flags -----------------------------------------------------------------------------------------------------------
+
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wformat=2 -Wundef -Wvla -Wstrict-prototypes \
+  -Wmissing-prototypes -Wimplicit-fallthrough -Wcast-qual -Wpointer-arith -Wwrite-strings -Werror
+
+# Looked up when first used, so that `make deps` runs where there is neither compiler nor library yet.
+HARDEN = $(eval HARDEN := $(shell sh scripts/probe.sh '$(CC)' $(HARDEN_WANTED)))$(HARDEN)
+HARDEN_LD = $(eval HARDEN_LD := $(shell sh scripts/probe.sh '$(CC)' $(HARDEN_LD_WANTED)))$(HARDEN_LD)
+HARDEN_WANTED := -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection -fcf-protection=full \
+  -fstrict-flex-arrays=3 -fno-delete-null-pointer-checks -fno-strict-overflow \
+  '-ftrivial-auto-var-init=zero|-ftrivial-auto-var-init=zero -enable-trivial-auto-var-init-zero-knowing-it-will-be-removed-from-clang'
+HARDEN_LD_WANTED := '-pie -Wl,-z,relro,-z,now,-z,noexecstack' -Wl,-z,separate-code
+
+OPT_release = -O2 -g $(HARDEN) -fPIE
+# Sanitizers make gcc's flow warnings wrong; the release build and lint have judged them.
+OPT_asan = -w -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -fPIE
+LD_release = $(HARDEN_LD)
+LD_asan = -fsanitize=address,undefined -fno-sanitize-recover=all -pie
+
+PACKAGES := libmicrohttpd openssl jansson yaml-0.1 libpcre2-8 libcurl zlib gnutls
+LIBS = $(eval LIBS := $(shell pkg-config --libs $(PACKAGES)))$(LIBS)
+INCS = $(eval INCS := $(shell pkg-config --cflags $(PACKAGES)))$(INCS)
+
+CPPFLAGS_ALL = -I webhook $(INCS) $(CPPFLAGS)
+CFLAGS_ALL = -std=gnu17 $(WARN) $(OPT_$(VARIANT)) -pthread -ffile-prefix-map=$(CURDIR)=. $(CFLAGS)
+LDFLAGS_ALL = $(LD_$(VARIANT)) -pthread -Wl,--as-needed $(LDFLAGS)
+
+VERSION_TEXT = $(eval VERSION_TEXT := $(shell GIT_OPTIONAL_LOCKS=0 git describe --always --dirty 2>/dev/null || cat VERSION))$(VERSION_TEXT)
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+SRC := $(sort $(wildcard webhook/*/*.c))
+OBJ := $(SRC:webhook/%.c=$(B)/obj/%.o)
+LIB_OBJ := $(filter-out $(B)/obj/app/main.o,$(OBJ)) $(B)/obj/embedded.o
+EMBEDDED := $(sort $(wildcard webhook/*/*.yaml policies/baseline/*.yaml))
+UNIT := $(patsubst test/unit/%.c,$(B)/unit/%,$(sort $(wildcard test/unit/test_*.c)))
+DRIVER := $(patsubst test/%.c,$(B)/%,$(wildcard test/golden_driver.c))
+
+# --- build -----------------------------------------------------------------------------------------------------------
+
+.PHONY: all
+all: $(BIN)  ## build/mlgate
+
+$(BIN): $(B)/obj/app/main.o $(B)/libmlgate.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o %.a,$^) $(LIBS)
+
+$(B)/libmlgate.a: $(LIB_OBJ) $(B)/.files
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar qcsD $@ $(LIB_OBJ)
+
+$(B)/obj/%.o: webhook/%.c $(B)/.flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+$(B)/obj/embedded.o: $(B)/embedded.c $(B)/.version
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -DMG_VERSION='"$(VERSION_TEXT)"' -MMD -MP -c -o $@ $<
+
+$(B)/embedded.c: $(EMBEDDED) scripts/embed.sh $(B)/.files
+	$(call say,EMBED,$@)
+	$(Q)sh scripts/embed.sh $(EMBEDDED) >$@
+
+# A stamp is rewritten, and so newer than what was made with it, only if its text changes.
+define stamp
+@mkdir -p $(@D)
+@printf '%s\n' '$(subst ','\'',$(1))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(1))' >$@
+endef
+$(B)/.flags: FORCE
+	@command -v $(firstword $(CC)) pkg-config >/dev/null || { echo '$(CC) or pkg-config is missing: `make deps` installs them' >&2; exit 1; }
+	$(call stamp,$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL))
+$(B)/.version: FORCE
+	$(call stamp,$(VERSION_TEXT))
+$(B)/.files: FORCE
+	$(call stamp,$(SRC) $(EMBEDDED))
+FORCE:
+
+$(B)/unit/%: test/unit/%.c $(B)/libmlgate.a $(B)/.flags
+	@mkdir -p $(@D)
+	$(call say,TEST,$<)
+	$(Q)$(CC) $(CPPFLAGS_ALL) -I test $(CFLAGS_ALL) -MMD -MP $(LDFLAGS_ALL) -o $@ $< $(B)/libmlgate.a $(LIBS) -lcmocka
+
+$(B)/golden_driver: test/golden_driver.c $(B)/libmlgate.a $(B)/.flags
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP $(LDFLAGS_ALL) -o $@ $< $(B)/libmlgate.a $(LIBS)
+
+-include $(OBJ:.o=.d) $(B)/obj/embedded.d $(UNIT:=.d) $(DRIVER:=.d)
+
+# --- what people run -------------------------------------------------------------------------------------------------
+
+JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+
+.PHONY: deps run test asan unit golden integration lint bench e2e e2e-load identity manifests container binaries clean distclean help
+deps:  ## install the Debian packages that building and testing need, if any is missing
+	@scripts/deps.sh build test
+
+run: deps  ## build, show a denial and a patch, then serve on 127.0.0.1 until Ctrl-C (ONCE=1: stop after the show)
+	@$(MAKE) $(JOBS) build/mlgate
+	@ONCE='$(ONCE)' PORT='$(PORT)' PLAIN_PORT='$(PLAIN_PORT)' test/show/run.sh build/mlgate
+
+test: deps  ## unit, golden and integration tests
+	@$(MAKE) $(JOBS) binaries
+	@test/run $(B) $(BIN)
+
+asan:  ## the same tests, built with the address and undefined-behaviour sanitizers
+	@$(MAKE) VARIANT=asan test
+
+unit golden integration: deps  ## one suite of them; UPDATE=1 make golden rewrites what is expected
+	@$(MAKE) $(JOBS) binaries
+	@test/run $(B) $(BIN) $@
+
+binaries: $(BIN) $(UNIT) $(DRIVER)
+
+lint:  ## layers, sizes, banned functions, headers alone, both compilers, shellcheck
+	@scripts/deps.sh build test lint
+	@CPPFLAGS='$(CPPFLAGS_ALL)' WARN='$(WARN)' test/lint/run.sh
+
+bench:  ## benchmarks (test/bench/run.sh)
+	@scripts/deps.sh build test
+	@$(MAKE) $(JOBS) build/mlgate
+	@test/bench/run.sh build/mlgate
+
+e2e:  ## a real control plane in front of it (Go 1.26; CORE=1: without operators; RUN=REGEXP: only these cases)
+	@$(MAKE) $(JOBS) build/mlgate
+	@CORE='$(CORE)' MLGATE='$(CURDIR)/build/mlgate' test/e2e/run.sh cases $(if $(RUN),-test.run '$(RUN)')
+
+e2e-load:  ## Pods in numbers through that control plane: certificates rotate, replicas restart, bursts, CPU (COUNT=10000; PARTS=soak,burst,…)
+	@$(MAKE) $(JOBS) build/mlgate
+	@COUNT='$(COUNT)' MLGATE='$(CURDIR)/build/mlgate' test/e2e/load/run.sh $(if $(PARTS),-parts '$(PARTS)')
+
+conditions:  ## derived match conditions, in the API server's own library, against the server (Go 1.26)
+	@$(MAKE) $(JOBS) build/mlgate $(DRIVER)
+	@MLGATE='$(CURDIR)/build/mlgate' GOLDEN_DRIVER='$(CURDIR)/$(DRIVER)' test/e2e/conditions/run.sh
+
+identity:  ## DIR=…: mlgate check and a real API server must say the same of every manifest there (FAULTS=1: of spoiled ones too)
+	@test -n '$(DIR)' || { echo 'make identity DIR=FOLDER' >&2; exit 2; }
+	@$(MAKE) $(JOBS) build/mlgate
+	@CORE=1 MLGATE='$(CURDIR)/build/mlgate' test/e2e/run.sh identity $(if $(FAULTS),-faults) \
+	  $(foreach p,$(POLICIES),-policies '$(abspath $(p))') $(foreach d,$(DIR),'$(abspath $(d))')
+
+manifests: $(BIN)  ## write manifests/base and what else of manifests/ is generated, from policies/baseline
+	@scripts/manifests.sh $(BIN) manifests
+
+container:  ## build the image on a base made here, start it, ask it for a review; as root (test/container/run.sh)
+	@scripts/deps.sh test
+	@test/container/run.sh
+
+clean:  ## remove build/
+	rm -rf build
+
+help:  ## this list
+	@sed -n 's/^\([a-z][a-z0-9 ]*\):.*## \(.*\)/  \1 - \2/p' Makefile

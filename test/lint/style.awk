@@ -1,0 +1,26 @@
+# Functions that are not to be called, tabs, long lines, blanks at the end. Text in quotes and comments may name them.
+BEGIN {
+  n = split("sprintf vsprintf strcpy strcat strncat strtok gets atoi atol atof alloca system popen mktemp tmpnam setjmp longjmp", list, " ")
+  for (i = 1; i <= n; i++) banned[list[i]] = 1
+}
+FNR == 1 { comment = 0 }
+{
+  where = FILENAME ":" FNR ": "
+  if (/\t/) print where "a tab"
+  if (/[ \t]$/) print where "blanks at the end of the line"
+  text = $0
+  gsub(/[\300-\377][\200-\277]*/, "x", text)
+  if (length(text) > 130) print where length(text) " columns"
+  gsub(/\\./, "", text)
+  gsub(/"[^"]*"/, "\"\"", text)
+  gsub(/\/\*[^*]*\*\//, "", text)
+  sub(/\/\/.*/, "", text)
+  if (comment) { if (text ~ /\*\//) { sub(/.*\*\//, "", text); comment = 0 } else next }
+  if (text ~ /\/\*/) { sub(/\/\*.*/, "", text); comment = 1 }
+  while (match(text, /[A-Za-z_][A-Za-z0-9_]*[ ]*\(/)) {
+    name = substr(text, RSTART, RLENGTH - 1)
+    sub(/ +$/, "", name)
+    if ((name in banned) && !(RSTART > 1 && substr(text, RSTART - 1, 1) ~ /[.>]/)) print where name " is banned"
+    text = substr(text, RSTART + RLENGTH)
+  }
+}
