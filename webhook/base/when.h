@@ -1,0 +1,6 @@
+/* Points in time as people write them. */
+#pragma once
+#include "base/str.h"
+
+/* "2027-01-31" (its first second, or with end_of_day the first second after it; UTC) or RFC 3339, to Unix seconds. */
+bool mg_when_parse(mg_str text, bool end_of_day, int64_t *ret);
