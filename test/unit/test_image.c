@@ -1,0 +1,216 @@
+/* kube/image.c against the table of reference image-registry.md section 2.5. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "kube/image.h"
+
+#define HEX16 "0123456789abcdef"
+#define HEX64 HEX16 HEX16 HEX16 HEX16
+#define A10 "aaaaaaaaaa"
+#define A50 A10 A10 A10 A10 A10
+#define A250 A50 A50 A50 A50 A50
+
+struct row {
+  const char *in, *out; /* out NULL: comes back as it was */
+};
+
+static int set_up(void **state) {
+  static struct mg_arena arena;
+  mg_arena_init(&arena, (size_t)1 << 20, 0);
+  *state = &arena;
+  return 0;
+}
+
+static int tear_down(void **state) {
+  mg_arena_fini(*state);
+  return 0;
+}
+
+static void check(struct mg_arena *arena, const struct row *row) {
+  const char *want = row->out ? row->out : row->in;
+  mg_str got = mg_image_normalise(arena, mg_str_of(row->in));
+  if (!mg_str_is(got, want)) fail_msg("%s -> %.*s, not %s", row->in, MG_FMT(got), want);
+  if (!row->out) assert_ptr_equal(got.p, row->in);
+  mg_str again = mg_image_normalise(arena, got);
+  if (!mg_str_eq(again, got)) fail_msg("%s: %.*s is not stable: %.*s", row->in, MG_FMT(got), MG_FMT(again));
+}
+
+#define CHECK_ALL(rows) \
+  for (size_t i = 0; i < sizeof(rows) / sizeof(*(rows)); i++) check(*state, &(rows)[i])
+
+static void test_hub(void **state) {
+  static const struct row rows[] = {
+      {"ubuntu", "docker.io/library/ubuntu:latest"},
+      {"docker.io/ubuntu", "docker.io/library/ubuntu:latest"},
+      {"index.docker.io/ubuntu", "docker.io/library/ubuntu:latest"},
+      {"docker.io/library/ubuntu", "docker.io/library/ubuntu:latest"},
+      {"ubuntu:22.04", "docker.io/library/ubuntu:22.04"},
+      {"nvidia/cuda:12.2", "docker.io/nvidia/cuda:12.2"},
+      {"index.docker.io/nvidia/cuda", "docker.io/nvidia/cuda:latest"},
+      {"registry-1.docker.io/library/ubuntu", "registry-1.docker.io/library/ubuntu:latest"},
+      {"registry.hub.docker.com/library/ubuntu", "registry.hub.docker.com/library/ubuntu:latest"},
+      {"localhost", "docker.io/library/localhost:latest"},
+      {"localhost:5000", "docker.io/library/localhost:5000"},
+      {"docker.io", "docker.io/library/docker.io:latest"},
+      {"myhost/foo", "docker.io/myhost/foo:latest"},
+      {HEX64 ":1", "docker.io/library/" HEX64 ":1"},
+      {"x/" HEX64, "docker.io/x/" HEX64 ":latest"},
+      {HEX64, NULL},
+  };
+  CHECK_ALL(rows);
+}
+
+static void test_domain(void **state) {
+  static const struct row rows[] = {
+      {"localhost/foo", "localhost/foo:latest"},
+      {"localhost:5000/foo", "localhost:5000/foo:latest"},
+      {"myhost:5000/foo", "myhost:5000/foo:latest"},
+      {"foo.io:99999/bar", "foo.io:99999/bar:latest"},
+      {"nvcr.io/nvidia/pytorch:24.05-py3", "nvcr.io/nvidia/pytorch:24.05-py3"},
+      {"[::1]:5000/foo", "[::1]:5000/foo:latest"},
+      {"[::1]/foo", "[::1]/foo:latest"},
+      {"a-b.c-d/foo", "a-b.c-d/foo:latest"},
+      {"LOCALHOST/foo", "localhost/foo:latest"},
+      {"FOO.io/bar:Tag", "foo.io/bar:Tag"},
+      {"NVCR.IO/nvidia/cuda:1", "nvcr.io/nvidia/cuda:1"},
+      {"[fe80::1%25eth0]:5000/foo", NULL},
+      {"[]/foo.x", NULL},
+      {"[::1/foo", NULL},
+      {"[::1]x:5/foo", NULL},
+      {"[::1]:/foo", NULL},
+      {"::1/foo", NULL},
+      {"foo.io:/bar", NULL},
+      {"foo.io:5a/bar", NULL},
+      {"foo_bar.com/x", NULL},
+      {"foo_bar.com:5000/x", NULL},
+      {"myhost.", NULL},
+      {"myhost./x", NULL},
+      {".myhost/x", NULL},
+      {"a..b/x", NULL},
+      {"foo.-io/x", NULL},
+      {"foo-.io/x", NULL},
+      {"sh\xc3\xa9.io/x", NULL},
+      {"https://foo.io/bar", NULL},
+  };
+  CHECK_ALL(rows);
+  /* A domain only by its capital, which the normalised form no longer has: the one that is not stable. */
+  assert_true(mg_str_is(mg_image_normalise(*state, MG_S("Foo/bar")), "foo/bar:latest"));
+}
+
+static void test_path(void **state) {
+  static const struct row rows[] = {
+      {"a__b/c", "docker.io/a__b/c:latest"},
+      {"a--b", "docker.io/library/a--b:latest"},
+      {"a---b", "docker.io/library/a---b:latest"},
+      {"a.b", "docker.io/library/a.b:latest"},
+      {"a_b", "docker.io/library/a_b:latest"},
+      {"0/1/2/3", "docker.io/0/1/2/3:latest"},
+      {"foo/Bar", NULL},
+      {"foo.io/Bar", NULL},
+      {"Foo", NULL},
+      {"a___b", NULL},
+      {"a..b", NULL},
+      {"a._b", NULL},
+      {"a-_b", NULL},
+      {"-a", NULL},
+      {"a-", NULL},
+      {"_a", NULL},
+      {"a_", NULL},
+      {".a", NULL},
+      {"foo/", NULL},
+      {"/foo", NULL},
+      {"foo//bar", NULL},
+      {" foo", NULL},
+      {"foo\n", NULL},
+      {"foo.io/bar?x", NULL},
+      {"foo.io/", NULL},
+      {"/", NULL},
+      {"", NULL},
+  };
+  CHECK_ALL(rows);
+}
+
+static void test_tag(void **state) {
+  static const struct row rows[] = {
+      {"foo:_x", "docker.io/library/foo:_x"},
+      {"foo:1.2-x_Y", "docker.io/library/foo:1.2-x_Y"},
+      {"foo:" A50 A50 A10 A10 "aaaaaaaa", "docker.io/library/foo:" A50 A50 A10 A10 "aaaaaaaa"},
+      {"foo:" A50 A50 A10 A10 "aaaaaaaaa", NULL},
+      {"foo:-x", NULL},
+      {"foo:.x", NULL},
+      {"foo:", NULL},
+      {"foo:a:b", NULL},
+      {"foo:a b", NULL},
+  };
+  CHECK_ALL(rows);
+}
+
+static void test_digest(void **state) {
+  static const struct row rows[] = {
+      {"foo@sha256:" HEX64, "docker.io/library/foo@sha256:" HEX64},
+      {"foo:1@sha256:" HEX64, "docker.io/library/foo@sha256:" HEX64},
+      {"foo.io:5/a/b:1@sha256:" HEX64, "foo.io:5/a/b@sha256:" HEX64},
+      {"foo@sha512:" HEX64 HEX64, "docker.io/library/foo@sha512:" HEX64 HEX64},
+      {"foo@sha256:abc", NULL},
+      {"foo@sha256:" HEX16 HEX16 HEX16 "0123456789abcde", NULL},
+      {"foo@sha256:" HEX64 "0", NULL},
+      {"foo@sha256:0123456789ABCDEF" HEX16 HEX16 HEX16, NULL},
+      {"foo@sha256:0123456789abcdeg" HEX16 HEX16 HEX16, NULL},
+      {"foo@SHA256:" HEX64, NULL},
+      {"foo@md5:" HEX16 HEX16, NULL},
+      {"foo@sha256:", NULL},
+      {"foo@", NULL},
+      {"@sha256:" HEX64, NULL},
+      {"foo:@sha256:" HEX64, NULL},
+      {"foo:-1@sha256:" HEX64, NULL},
+      {"foo@sha256:" HEX64 ":1", NULL},
+  };
+  CHECK_ALL(rows);
+}
+
+static void test_lengths(void **state) {
+  static const struct row rows[] = {
+      {"foo.io/" A250 "aaaaa", "foo.io/" A250 "aaaaa:latest"},
+      {"foo.io/" A250 "aaaaaa", NULL},
+      /* on the Hub, library/ counts */
+      {A50 A50 A50 A50 A10 A10 A10 A10 "aaaaaaa", "docker.io/library/" A50 A50 A50 A50 A10 A10 A10 A10 "aaaaaaa:latest"},
+      {A50 A50 A50 A50 A10 A10 A10 A10 "aaaaaaaa", NULL},
+  };
+  CHECK_ALL(rows);
+  static char big[1026];
+  memset(big, 'a', sizeof(big) - 1);
+  for (size_t n = 1023; n <= 1025; n++) assert_ptr_equal(mg_image_normalise(*state, (mg_str){big, n}).p, big);
+}
+
+/* A NUL is a byte like any other bad one, and the length is the string's. */
+static void test_nul(void **state) {
+  static const char text[] = "nginx\0:1";
+  mg_str got = mg_image_normalise(*state, (mg_str){text, sizeof(text) - 1});
+  assert_ptr_equal(got.p, text);
+  assert_int_equal(got.n, sizeof(text) - 1);
+  assert_true(mg_str_is(mg_image_normalise(*state, (mg_str){text, 5}), "docker.io/library/nginx:latest"));
+  assert_int_equal(mg_image_normalise(*state, (mg_str){0}).n, 0);
+}
+
+static void test_no_memory(void **state) {
+  (void)state;
+  struct mg_arena arena;
+  mg_arena_init(&arena, 1, 0);
+  static const char text[] = "nginx";
+  mg_str got = mg_image_normalise(&arena, mg_str_of(text));
+  assert_ptr_equal(got.p, text);
+  assert_true(arena.failed);
+  mg_arena_fini(&arena);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_hub),    cmocka_unit_test(test_domain),  cmocka_unit_test(test_path), cmocka_unit_test(test_tag),
+      cmocka_unit_test(test_digest), cmocka_unit_test(test_lengths), cmocka_unit_test(test_nul),
+      cmocka_unit_test(test_no_memory),
+  };
+  return cmocka_run_group_tests(tests, set_up, tear_down);
+}

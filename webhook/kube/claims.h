@@ -1,0 +1,6 @@
+/* Device claims (dynamic resource allocation) of a pod, resolved through the context (reference ml-workloads.md section 2.2). */
+#pragma once
+#include "kube/pod.h"
+
+/* Fills the claim fields of containers and pod->claimed. */
+void mg_pod_resolve_claims(struct mg_pod *pod);

@@ -1,0 +1,177 @@
+#include "kube/image.h"
+
+#define LONGEST_REFERENCE 1024
+#define LONGEST_PATH 255
+#define LONGEST_TAG 128
+
+static bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+static bool is_lower(char c) {
+  return c >= 'a' && c <= 'z';
+}
+
+static bool is_upper(char c) {
+  return c >= 'A' && c <= 'Z';
+}
+
+static bool is_alnum(char c) {
+  return is_digit(c) || is_lower(c) || is_upper(c);
+}
+
+static bool all_hex(mg_str s) {
+  for (size_t i = 0; i < s.n; i++)
+    if (!is_digit(s.p[i]) && !(s.p[i] >= 'a' && s.p[i] <= 'f')) return false;
+  return true;
+}
+
+static bool is_port(mg_str s) {
+  for (size_t i = 0; i < s.n; i++)
+    if (!is_digit(s.p[i])) return false;
+  return s.n > 0;
+}
+
+/* [::1], with an optional port. */
+static bool is_literal_domain(mg_str s) {
+  size_t end = mg_str_find(s, ']');
+  if (end == s.n || end < 2) return false;
+  for (size_t i = 1; i < end; i++) {
+    char c = s.p[i];
+    if (!is_digit(c) && c != ':' && !((c | 32) >= 'a' && (c | 32) <= 'f')) return false;
+  }
+  mg_str rest = mg_str_from(s, end + 1);
+  return rest.n == 0 || (rest.p[0] == ':' && is_port(mg_str_from(rest, 1)));
+}
+
+/* Labels of letters, digits and inner hyphens, with an optional port. */
+static bool is_domain(mg_str s) {
+  if (s.n && s.p[0] == '[') return is_literal_domain(s);
+  size_t colon = mg_str_find(s, ':');
+  if (colon < s.n && !is_port(mg_str_from(s, colon + 1))) return false;
+  for (size_t i = 0, begin = 0; i <= colon; i++) {
+    if (i < colon && s.p[i] != '.') {
+      if (!is_alnum(s.p[i]) && s.p[i] != '-') return false;
+      continue;
+    }
+    if (i == begin || s.p[begin] == '-' || s.p[i - 1] == '-') return false;
+    begin = i + 1;
+  }
+  return true;
+}
+
+/* Between two runs of letters and digits: ".", "_", "__" or any number of hyphens. */
+static bool is_separator(mg_str s) {
+  if (s.n == 1) return s.p[0] == '.' || s.p[0] == '_' || s.p[0] == '-';
+  if (s.n == 2 && s.p[0] == '_') return s.p[1] == '_';
+  for (size_t i = 0; i < s.n; i++)
+    if (s.p[i] != '-') return false;
+  return s.n > 0;
+}
+
+static bool is_component(mg_str s) {
+  size_t i = 0;
+  for (;;) {
+    size_t begin = i;
+    while (i < s.n && (is_lower(s.p[i]) || is_digit(s.p[i]))) i++;
+    if (i == begin) return false;
+    if (i == s.n) return true;
+    begin = i;
+    while (i < s.n && !is_lower(s.p[i]) && !is_digit(s.p[i])) i++;
+    if (!is_separator((mg_str){s.p + begin, i - begin})) return false;
+  }
+}
+
+static bool is_path(mg_str s) {
+  for (;;) {
+    size_t slash = mg_str_find(s, '/');
+    if (!is_component((mg_str){s.p, slash})) return false;
+    if (slash == s.n) return true;
+    s = mg_str_from(s, slash + 1);
+  }
+}
+
+static bool is_tag(mg_str s) {
+  if (s.n == 0 || s.n > LONGEST_TAG || s.p[0] == '.' || s.p[0] == '-') return false;
+  for (size_t i = 0; i < s.n; i++)
+    if (!is_alnum(s.p[i]) && s.p[i] != '_' && s.p[i] != '.' && s.p[i] != '-') return false;
+  return true;
+}
+
+static bool is_digest(mg_str s) {
+  static const struct {
+    mg_str prefix;
+    size_t hex;
+  } algorithms[] = {{{"sha256:", 7}, 64}, {{"sha384:", 7}, 96}, {{"sha512:", 7}, 128}};
+  for (size_t i = 0; i < sizeof(algorithms) / sizeof(*algorithms); i++) {
+    mg_str hex = mg_str_from(s, algorithms[i].prefix.n);
+    if (mg_str_starts(s, algorithms[i].prefix)) return hex.n == algorithms[i].hex && all_hex(hex);
+  }
+  return false;
+}
+
+struct parts {
+  mg_str domain, path, tag, digest;
+};
+
+/* The first segment is a domain if it is localhost, or has a dot, a colon or a capital; else all of it is a name of the Hub. */
+static void split_domain(mg_str s, struct parts *ret) {
+  mg_str first = {s.p, mg_str_find(s, '/')};
+  bool domain = false;
+  for (size_t i = 0; i < first.n; i++) domain |= first.p[i] == '.' || first.p[i] == ':' || is_upper(first.p[i]);
+  if (first.n == s.n || !(domain || mg_str_is(first, "localhost"))) {
+    *ret = (struct parts){.domain = MG_S("docker.io"), .path = s};
+    return;
+  }
+  *ret = (struct parts){.domain = first, .path = mg_str_from(s, first.n + 1)};
+  if (mg_str_is(first, "index.docker.io")) ret->domain = MG_S("docker.io");
+}
+
+static bool parse(mg_str s, struct parts *ret) {
+  if (s.n == 0 || s.n > LONGEST_REFERENCE || (s.n == 64 && all_hex(s))) return false;
+  split_domain(s, ret);
+  size_t at = mg_str_find(ret->path, '@');
+  if (at < ret->path.n) {
+    ret->digest = mg_str_from(ret->path, at + 1);
+    if (!is_digest(ret->digest)) return false;
+    ret->path.n = at;
+  }
+  size_t colon = mg_str_find(ret->path, ':');
+  if (colon < ret->path.n) {
+    ret->tag = mg_str_from(ret->path, colon + 1);
+    if (!is_tag(ret->tag)) return false;
+    ret->path.n = colon;
+  }
+  return is_domain(ret->domain) && is_path(ret->path);
+}
+
+/* Domains are compared without regard to case, so a pattern must not be dodged by NVCR.io. */
+static void put_lower(char **p, mg_str s) {
+  for (size_t i = 0; i < s.n; i++) *(*p)++ = is_upper(s.p[i]) ? (char)(s.p[i] | 32) : s.p[i];
+}
+
+static void put(char **p, mg_str s) {
+  memcpy(*p, s.p, s.n);
+  *p += s.n;
+}
+
+mg_str mg_image_normalise(struct mg_arena *arena, mg_str reference) {
+  struct parts parts;
+  if (!parse(reference, &parts)) return reference;
+  bool hub = mg_str_is(parts.domain, "docker.io");
+  mg_str library = hub && mg_str_find(parts.path, '/') == parts.path.n ? MG_S("library/") : MG_S("");
+  if (library.n + parts.path.n > LONGEST_PATH) return reference;
+  mg_str sign = parts.digest.n ? MG_S("@") : MG_S(":");
+  mg_str last = parts.digest.n ? parts.digest : parts.tag.n ? parts.tag : MG_S("latest");
+  size_t size = parts.domain.n + 1 + library.n + parts.path.n + sign.n + last.n;
+  char *text = mg_arena_alloc(arena, size + 1), *p = text;
+  if (!text) return reference;
+  put_lower(&p, parts.domain);
+  put(&p, MG_S("/"));
+  put(&p, library);
+  put(&p, parts.path);
+  put(&p, sign);
+  put(&p, last);
+  *p = '\0';
+  return (mg_str){text, size};
+}

@@ -1,0 +1,138 @@
+/* The pod view: what rules see of one pod template. Views are made from a doc; edits (kube/edit.h) change the doc and the view.
+ */
+#pragma once
+#include "doc/patch.h"
+#include "kube/accelerator.h"
+#include "kube/context.h"
+#include "kube/quantity.h"
+#include "kube/workload.h"
+
+enum mg_amount_state { MG_AMOUNT_NONE, MG_AMOUNT_READ, MG_AMOUNT_UNREADABLE }; /* a null is unreadable: "some" */
+
+/* One resource of one container. */
+struct mg_amount {
+  mg_str resource;
+  const struct mg_accelerator_row *accelerator; /* NULL: none */
+  mg_node limit, request;                       /* absent where not set */
+  struct mg_quantity limit_q, request_q;
+  enum mg_amount_state limit_state, request_state;
+  bool used;       /* worked out when it is read: mg_amount_used */
+  bool plain;      /* the limit is a whole number, and the request is none or the same */
+  int64_t devices; /* mg_amount_devices */
+};
+
+enum mg_container_list { MG_LIST_INIT, MG_LIST_MAIN, MG_LIST_EPHEMERAL, MG_LIST_EXTRA };
+
+struct mg_container {
+  mg_node node;
+  enum mg_container_list list;
+  uint32_t number; /* in its list */
+  bool sidecar;    /* init container with restartPolicy Always */
+  mg_str name;     /* "" where it has none */
+  mg_str image;    /* as written */
+  mg_str normalised; /* worked out when first asked: mg_container_image */
+  struct mg_amount *amounts;
+  uint32_t amount_count;
+  bool shared;           /* a sharing annotation names it */
+  bool claims_device;    /* uses a device claim that resolves to an accelerator */
+  bool claims_unknown;   /* uses a claim that cannot be resolved */
+  int64_t claimed;       /* devices of resolved claims */
+  bool uses_accelerator; /* amount, resolved claim or share */
+  int64_t devices;       /* of every accelerator, with claims */
+  bool infrastructure;   /* image of the infrastructure list, when first asked: mg_container_is_infrastructure */
+  bool infrastructure_known;
+};
+
+struct mg_pod {
+  mg_node object;                     /* the whole workload object */
+  mg_node node, meta, spec;           /* template, its metadata (absent for spec shapes), its pod spec */
+  mg_node labels[2], annotations[2];  /* of the template, of the object; mg_pod_read finds them */
+  const struct mg_kind_row *kind;
+  const struct mg_template_row *row;
+  const struct mg_accelerators *accelerators;
+  const struct mg_context *context;
+  struct mg_arena *arena;
+  mg_str ns;
+  mg_str id;            /* tells templates of object and oldObject apart: the pointer, list items by name */
+  bool is_pod;          /* the object is a Pod, not a template */
+  enum mg_role role;
+  struct mg_container *containers; /* init, main, extra, ephemeral: in the order of the API */
+  uint32_t container_count;
+  int64_t replicas;
+  bool replicas_unreadable;
+  mg_node replicas_at;             /* the first replica count that is there, for messages */
+  bool has_accelerator, has_unknown_claim, has_share; /* of any container */
+  int64_t claimed;                 /* devices of resolved claims, each claim once */
+  int64_t devices;                 /* of every accelerator, with claims, as the API server adds containers */
+  uint32_t version;                /* changed by every edit */
+  struct {                         /* what a rule type has read of the template, so that its next rule need not */
+    const void *owner;             /* the rule type */
+    uint32_t version;              /* that it is true of */
+    void *value;
+  } memo;
+  uint32_t choices[8], choice_count; /* which items the template's path took */
+};
+
+/* All templates of one object. */
+struct mg_workload {
+  mg_node object;
+  const struct mg_kind_row *kind;
+  mg_str ns;
+  struct mg_pod **pods;
+  uint32_t pod_count;
+  mg_str malformed; /* "": fine; else what was skipped and why, for a warning */
+};
+
+/* The controlling owner's apiVersion and kind; false where there is none. */
+bool mg_controlling_owner(mg_node object, mg_str *ret_group, mg_str *ret_version, mg_str *ret_kind);
+
+struct mg_world {
+  const struct mg_kind_table *kinds;
+  const struct mg_accelerators *accelerators;
+  const struct mg_context *context;
+};
+
+/* Reads containers of a pod whose nodes are set. 0 or MG_E_NOMEM. */
+int mg_pod_read(struct mg_pod *pod);
+/* Makes the views of an object of that kind. 0 or MG_E_NOMEM. */
+int mg_workload_view(const struct mg_world *world, struct mg_arena *arena, const struct mg_kind_row *kind, mg_node object,
+                     mg_str ns, struct mg_workload **ret);
+/* Reads containers and accelerators again, after an edit of resources. */
+void mg_pod_refresh(struct mg_pod *pod);
+
+/* Labels and annotations of the template; keys that it does not set come from the object's. */
+bool mg_pod_label(const struct mg_pod *pod, mg_str key, mg_str *ret);
+bool mg_pod_annotation(const struct mg_pod *pod, mg_str key, mg_str *ret);
+
+mg_str mg_container_image(struct mg_pod *pod, struct mg_container *c);
+bool mg_container_is_infrastructure(struct mg_pod *pod, struct mg_container *c);
+const struct mg_amount *mg_container_amount(const struct mg_container *c, mg_str resource);
+/* An amount stands for "some": read and not zero, or unreadable. */
+bool mg_amount_used(const struct mg_amount *a);
+/* The resource is an accelerator and some of it is asked for. */
+bool mg_amount_is_device(const struct mg_amount *a);
+/* Devices of a count resource: the limit, else the request; unreadable 1; never negative. */
+int64_t mg_amount_devices(const struct mg_amount *a);
+/* Any use of an accelerator: amount, resolved claim, share. */
+bool mg_container_uses_accelerator(const struct mg_container *c);
+
+/* Which accelerators count: NULL means all. */
+struct mg_device_filter {
+  struct mg_list resources; /* of struct mg_pattern *; empty: all */
+};
+bool mg_device_counts(const struct mg_device_filter *filter, const struct mg_amount *a);
+/* Sum of counted devices of a container, and of a template as the API server adds containers: per resource the larger of init and
+ * sum, sidecars added. */
+int64_t mg_container_devices(const struct mg_container *c, const struct mg_device_filter *filter);
+int64_t mg_pod_devices(const struct mg_pod *pod, const struct mg_device_filter *filter);
+
+/* The container's own limit of a resource, else the pod's; false where neither can be read. */
+bool mg_container_limit(const struct mg_pod *pod, const struct mg_container *c, mg_str resource, struct mg_quantity *ret);
+/* spec.resources.limits of that resource is there. */
+bool mg_pod_level_limit(const struct mg_pod *pod, mg_str resource, mg_node *ret);
+
+/* A failure of this template's pods is retried (contract section 3, tolerations.when). */
+bool mg_pod_is_retried(const struct mg_pod *pod);
+
+/* Required node affinity names that label key. */
+bool mg_pod_affinity_names(const struct mg_pod *pod, mg_str key);
