@@ -1,0 +1,262 @@
+/* Policies, exceptions, tables: what each kind of document says, and where it goes. */
+#include "policy/documents.h"
+
+#include "base/when.h"
+
+/* ---- metadata ---- */
+
+static const struct mg_field metadata_fields[] = {
+    {"name", &mg_t_string, offsetof(struct mg_metadata, name), .required = true,
+     .doc = "DNS label; shown in every message and metric."},
+    {"namespace", &mg_t_string, offsetof(struct mg_metadata, ns), .doc = "Not used."},
+    {"annotations", &mg_t_pairs, offsetof(struct mg_metadata, annotations),
+     .doc = "mlgate.dev/docs: a link shown with every finding."},
+    {"labels", &mg_t_pairs, offsetof(struct mg_metadata, labels), .doc = "Not used."},
+    MG_FIELDS_END,
+};
+static const struct mg_shape metadata_shape = {metadata_fields, "metadata"};
+
+#define DOCUMENT_FIELDS                                                                                            \
+  {"apiVersion", &mg_t_string, offsetof(struct mg_document, api_version), .required = true, .doc = "mlgate.dev/v1."}, \
+      {"kind", &mg_t_string, offsetof(struct mg_document, kind), .required = true, .doc = "The kind."},               \
+      {"metadata", &mg_t_object, offsetof(struct mg_document, metadata), &metadata_shape, .required = true, .doc = "Its name."}
+static const struct mg_field document_fields[] = {
+    DOCUMENT_FIELDS,
+    {"spec", &mg_t_node, offsetof(struct mg_document, spec), .required = true, .doc = "What it says."},
+    MG_FIELDS_END,
+};
+static const struct mg_field test_fields[] = {
+    DOCUMENT_FIELDS,
+    {"cases", &mg_t_node, offsetof(struct mg_document, cases), .required = true, .doc = "Test cases."},
+    MG_FIELDS_END,
+};
+
+/* ---- rules and policies ---- */
+
+static const char *const rule_entry_words[] = {"name", "message"};
+
+static const struct mg_rule_type *type_of(mg_rule_types types, mg_str name) {
+  for (; *types; types++)
+    if (mg_str_is(name, (*types)->name)) return *types;
+  return NULL;
+}
+
+static void unknown_rule_key(struct mg_loader *l, mg_node key) {
+  const char *words[64] = {NULL};
+  size_t n = 0;
+  for (; l->types[n] && n < 60; n++) words[n] = l->types[n]->name;
+  for (size_t i = 0; i < sizeof rule_entry_words / sizeof *rule_entry_words; i++) words[n++] = rule_entry_words[i];
+  mg_str hint = mg_did_you_mean(l->load.arena, mg_text(key), words);
+  mg_diag_error(l->load.diags, mg_value(key), MG_AT_KEY, "unknown rule type \"%.*s\"%.*s", MG_FMT(mg_text(key)), MG_FMT(hint));
+}
+
+static void read_params(struct mg_loader *l, struct mg_rule *rule, mg_node value) {
+  const struct mg_rule_type *type = rule->type;
+  rule->params = mg_arena_zero(l->load.arena, 1, type->params_size ? type->params_size : 1);
+  if (rule->params && mg_decode(&l->load, type->fields, type->name, value, rule->params) && type->compile)
+    type->compile(&l->load, value, rule->params);
+}
+
+static void read_rule_key(struct mg_loader *l, struct mg_rule *rule, mg_node key) {
+  mg_str text = mg_text(key);
+  struct mg_field field = {.key = mg_str_is(text, "name") ? "name" : "message", .type = &mg_t_string};
+  const struct mg_rule_type *type = type_of(l->types, text);
+  if (mg_str_is(text, field.key)) {
+    mg_t_string.read(&l->load, &field, mg_value(key), field.key[0] == 'n' ? &rule->name : &rule->message);
+  } else if (!type) {
+    unknown_rule_key(l, key);
+  } else if (rule->type) {
+    mg_diag_error(l->load.diags, mg_value(key), MG_AT_KEY,
+                  "a second rule type \"%s\" in one rule; \"%s\" came first; start a new list item with \"-\"", type->name,
+                  rule->type->name);
+  } else {
+    rule->type = type;
+    read_params(l, rule, mg_value(key));
+  }
+}
+
+static void read_rule(struct mg_loader *l, mg_node entry, struct mg_rule *rule) {
+  uint32_t errors = l->load.diags->error_count;
+  rule->at = entry;
+  if (!mg_is(entry, MG_OBJECT))
+    mg_diag_error(l->load.diags, entry, MG_AT_VALUE, "a rule must be an object with one rule type as its key");
+  for (mg_node key = mg_first(entry); key.at && mg_is(entry, MG_OBJECT); key = mg_next(key)) read_rule_key(l, rule, key);
+  if (!rule->type && l->load.diags->error_count == errors)
+    mg_diag_error(l->load.diags, entry, MG_AT_VALUE, "a rule without a rule type");
+  if (rule->type && !rule->name.n) rule->name = mg_str_of(rule->type->name);
+}
+
+struct policy_spec {
+  mg_str description;
+  uint32_t action;
+  struct mg_match match;
+  struct mg_list exclude;
+  mg_node rules;
+};
+const char *const mg_action_words[] = {"enforce", "warn", "audit", NULL};
+static const struct mg_field policy_fields[] = {
+    {"description", &mg_t_text, offsetof(struct policy_spec, description), .doc = "One sentence."},
+    {"action", &mg_t_enum, offsetof(struct policy_spec, action), mg_action_words, .def = "enforce",
+     .doc = "enforce: violations deny, patches apply; warn: both only warn; audit: both are only reported."},
+    {"match", &mg_t_match, offsetof(struct policy_spec, match), .doc = "What it applies to; everything, if not given."},
+    {"exclude", &mg_t_list, offsetof(struct policy_spec, exclude), &mg_item_match, .doc = "One block that matches exempts."},
+    {"rules", &mg_t_node, offsetof(struct policy_spec, rules), .required = true, .doc = "At least one."},
+    MG_FIELDS_END,
+};
+
+static struct mg_policy *new_policy(struct mg_snapshot *s) {
+  if (s->policy_count == s->policy_cap) {
+    uint32_t cap = s->policy_cap ? s->policy_cap * 2 : 16;
+    struct mg_policy *more = mg_arena_grow(&s->arena, s->policies, s->policy_cap * sizeof *more, cap * sizeof *more);
+    if (!more) return NULL;
+    s->policies = more;
+    s->policy_cap = cap;
+  }
+  return &s->policies[s->policy_count++];
+}
+
+static void check_kinds(struct mg_loader *l, const struct policy_spec *spec, mg_node at) {
+  mg_match_check_kinds(&l->load, &l->snapshot->kinds, &spec->match, MG_GET(at, "match"));
+  mg_node n = mg_first(MG_GET(at, "exclude"));
+  for (uint32_t i = 0; i < spec->exclude.count; i++, n = mg_next(n))
+    mg_match_check_kinds(&l->load, &l->snapshot->kinds, &MG_LIST_AT(spec->exclude, struct mg_match, i), n);
+}
+
+static mg_str docs_of(const struct mg_metadata *metadata) {
+  for (uint32_t i = 0; i < metadata->annotations.count; i++) {
+    const struct mg_pair *pair = &MG_LIST_AT(metadata->annotations, struct mg_pair, i);
+    if (mg_str_is(pair->key, "mlgate.dev/docs")) return pair->value;
+  }
+  return (mg_str){0};
+}
+
+static void load_policy(struct mg_loader *l, const struct mg_document *d, mg_node root) {
+  struct mg_snapshot *s = l->snapshot;
+  struct policy_spec spec = {0};
+  mg_decode(&l->load, policy_fields, "spec", d->spec, &spec);
+  check_kinds(l, &spec, d->spec);
+  if (spec.rules.at && (!mg_is(spec.rules, MG_ARRAY) || !mg_count(spec.rules))) {
+    mg_diag_error(l->load.diags, spec.rules, MG_AT_VALUE, "\"rules\" must be a list of at least one rule");
+    return;
+  }
+  uint32_t count = mg_count(spec.rules), i = 0;
+  struct mg_rule *rules = MG_NEW_N(l->load.arena, struct mg_rule, count ? count : 1);
+  struct mg_policy *p = new_policy(s);
+  if (!rules || !p) return;
+  for (mg_node n = mg_first(spec.rules); n.at; n = mg_next(n), i++) {
+    read_rule(l, n, &rules[i]);
+    rules[i].index = s->rule_count++;
+  }
+  *p = (struct mg_policy){.name = d->metadata.name,
+                          .docs = docs_of(&d->metadata),
+                          .description = spec.description,
+                          .action = spec.action,
+                          .match = spec.match,
+                          .exclude = spec.exclude,
+                          .rules = rules,
+                          .rule_count = count,
+                          .index = s->policy_count - 1,
+                          .at = root};
+}
+
+/* ---- the other kinds ---- */
+
+static void load_workload_kind(struct mg_loader *l, const struct mg_document *d, mg_node root) {
+  struct mg_kind_row row = {0};
+  (void)root;
+  if (mg_kind_read(&l->load, d->spec, &row)) mg_kind_add(&l->snapshot->kinds, l->load.arena, &row);
+}
+
+static void load_accelerators(struct mg_loader *l, const struct mg_document *d, mg_node root) {
+  struct mg_accelerators more = {0};
+  (void)root;
+  if (mg_accelerators_read(&l->load, d->spec, &more)) mg_accelerators_extend(l->load.arena, &l->snapshot->accelerators, &more);
+}
+
+static bool read_expires(struct mg_load *load, const struct mg_field *field, mg_node value, void *dst) {
+  mg_str text;
+  if (!mg_t_string.read(load, field, value, &text)) return false;
+  if (mg_when_parse(text, true, dst)) return true;
+  mg_diag_error(load->diags, value, MG_AT_VALUE, "\"%s\" must be a date such as 2027-01-31 or a timestamp", field->key);
+  return false;
+}
+static const struct mg_type t_expires = {"a date or timestamp", read_expires};
+
+static const struct mg_field exception_fields[] = {
+    {"policies", &mg_t_list, offsetof(struct mg_exception, policies), &mg_item_string, .required = true,
+     .doc = "Names of policies."},
+    {"rules", &mg_t_list, offsetof(struct mg_exception, rules), &mg_item_string, .doc = "Names of rules; all, if not given."},
+    {"match", &mg_t_match, offsetof(struct mg_exception, match), .doc = "What is exempted."},
+    {"owner", &mg_t_string, offsetof(struct mg_exception, owner), .required = true, .doc = "Who answers for it."},
+    {"reason", &mg_t_string, offsetof(struct mg_exception, reason), .required = true, .doc = "Why."},
+    {"expires", &t_expires, offsetof(struct mg_exception, expires), .required = true,
+     .doc = "A date (its end, UTC) or a timestamp."},
+    MG_FIELDS_END,
+};
+
+static struct mg_exception *new_exception(struct mg_snapshot *s) {
+  if (s->exception_count == s->exception_cap) {
+    uint32_t cap = s->exception_cap ? s->exception_cap * 2 : 16;
+    struct mg_exception *more = mg_arena_grow(&s->arena, s->exceptions, s->exception_cap * sizeof *more, cap * sizeof *more);
+    if (!more) return NULL;
+    s->exceptions = more;
+    s->exception_cap = cap;
+  }
+  return &s->exceptions[s->exception_count++];
+}
+
+static void load_exception(struct mg_loader *l, const struct mg_document *d, mg_node root) {
+  struct mg_exception *e = new_exception(l->snapshot);
+  if (!e) return;
+  *e = (struct mg_exception){.name = d->metadata.name, .at = root};
+  mg_decode(&l->load, exception_fields, "spec", d->spec, e);
+  mg_match_check_kinds(&l->load, &l->snapshot->kinds, &e->match, MG_GET(d->spec, "match"));
+}
+
+struct registry {
+  mg_str host, mirror, ca_file, auth_file, platform, timeout;
+  bool insecure;
+};
+static const struct mg_field registry_fields[] = {
+    {"host", &mg_t_string, offsetof(struct registry, host), .required = true, .doc = "Host and port."},
+    {"mirror", &mg_t_string, offsetof(struct registry, mirror), .doc = "Asked instead."},
+    {"caFile", &mg_t_string, offsetof(struct registry, ca_file), .doc = "Private CA."},
+    {"insecure", &mg_t_bool, offsetof(struct registry, insecure), .doc = "TLS without verification, then plain HTTP."},
+    {"authFile", &mg_t_string, offsetof(struct registry, auth_file), .doc = "Docker config file."},
+    {"platform", &mg_t_string, offsetof(struct registry, platform), .doc = "os/architecture."},
+    {"timeout", &mg_t_string, offsetof(struct registry, timeout), .doc = "Go duration."},
+    MG_FIELDS_END,
+};
+static void load_registry(struct mg_loader *l, const struct mg_document *d, mg_node root) {
+  struct registry registry = {0};
+  (void)root;
+  mg_decode(&l->load, registry_fields, "spec", d->spec, &registry);
+}
+
+static void load_test(struct mg_loader *l, const struct mg_document *d, mg_node root) {
+  (void)root;
+  if (!mg_is(d->cases, MG_ARRAY)) mg_diag_error(l->load.diags, d->cases, MG_AT_VALUE, "\"cases\" must be a list");
+}
+
+/* ---- documents ---- */
+
+static const struct mg_document_kind document_kinds[] = {
+    {"WorkloadKind", document_fields, load_workload_kind, 0, false},
+    {"Accelerators", document_fields, load_accelerators, 0, false},
+    {"Registry", document_fields, load_registry, 1, false},
+    {"Policy", document_fields, load_policy, 1, true},
+    {"Exception", document_fields, load_exception, 1, false},
+    {"Test", test_fields, load_test, 1, false},
+};
+
+const struct mg_document_kind *mg_document_kind_of(mg_str name) {
+  for (size_t i = 0; i < sizeof document_kinds / sizeof *document_kinds; i++)
+    if (mg_str_is(name, document_kinds[i].name)) return &document_kinds[i];
+  return NULL;
+}
+
+mg_str mg_document_kind_hint(struct mg_arena *arena, mg_str name) {
+  const char *words[sizeof document_kinds / sizeof *document_kinds + 1] = {NULL};
+  for (size_t i = 0; i < sizeof document_kinds / sizeof *document_kinds; i++) words[i] = document_kinds[i].name;
+  return mg_did_you_mean(arena, name, words);
+}

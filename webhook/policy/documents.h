@@ -1,0 +1,34 @@
+/* Private to policy/: the kinds of document that policy files are made of, and how each enters a snapshot. */
+#pragma once
+#include "policy/snapshot.h"
+
+struct mg_loader {
+  struct mg_snapshot *snapshot;
+  struct mg_load load;
+  mg_rule_types types;
+};
+
+struct mg_metadata {
+  mg_str name, ns;
+  struct mg_list annotations, labels; /* of struct mg_pair */
+};
+
+struct mg_document {
+  mg_str api_version, kind;
+  struct mg_metadata metadata;
+  mg_node spec, cases;
+};
+
+struct mg_document_kind {
+  const char *name;
+  const struct mg_field *fields; /* of struct mg_document */
+  /* Takes a document whose head was read; adds errors. */
+  void (*load)(struct mg_loader *, const struct mg_document *, mg_node root);
+  int pass;           /* tables first: policies are checked against them */
+  bool name_is_label; /* else a DNS subdomain */
+};
+
+/* NULL where mlgate.dev has no such kind. */
+const struct mg_document_kind *mg_document_kind_of(mg_str name);
+/* "; did you mean …" for a kind, or "". */
+mg_str mg_document_kind_hint(struct mg_arena *arena, mg_str name);

@@ -1,0 +1,313 @@
+/* One request against one snapshot. Mutation first, every rule on the object as the earlier rules left it; then the judgement of
+ * the result. On an UPDATE each rule that has something to say is first put to oldObject, and only what the update brings counts
+ * (contract section 2). */
+#include "policy/run.h"
+
+enum mg_action mg_action_of(const struct mg_eval *eval, const struct mg_policy *policy) {
+  return eval->snapshot->dry_run ? MG_AUDIT : (enum mg_action)policy->action;
+}
+
+void mg_verdict_warn(struct mg_verdict *verdict, struct mg_arena *arena, mg_str text) {
+  for (const struct mg_warning *w = verdict->warnings; w; w = w->next)
+    if (mg_str_eq(w->text, text)) return;
+  struct mg_warning *w = MG_NEW(arena, struct mg_warning);
+  if (!w) return;
+  w->text = text;
+  *verdict->warnings_end = w;
+  verdict->warnings_end = &w->next;
+}
+
+struct mg_pod *mg_same_pod(const struct mg_workload *workload, const struct mg_pod *pod) {
+  for (uint32_t i = 0; workload && i < workload->pod_count; i++)
+    if (mg_str_eq(workload->pods[i]->id, pod->id)) return workload->pods[i];
+  return NULL;
+}
+
+/* ---- selection ---- */
+
+static const struct mg_match *exclude_at(const struct mg_policy *policy, uint32_t i) {
+  return &MG_LIST_AT(policy->exclude, struct mg_match, i);
+}
+
+bool mg_select_object(const struct mg_eval *eval, const struct mg_policy *policy) {
+  return mg_match_object(&policy->match, MG_SENSE_MATCH, &eval->subject, &eval->snapshot->context);
+}
+
+/* An exclude with container keys takes out those containers; one without, the template. */
+static void apply_exclude(const struct mg_eval *eval, const struct mg_match *m, struct mg_pod *pod, struct mg_selection *ret) {
+  if (!mg_match_object(m, MG_SENSE_EXCLUDE, &eval->subject, &eval->snapshot->context)) return;
+  if (!mg_match_template(m, MG_SENSE_EXCLUDE, pod)) return;
+  if (!mg_match_has_containers(m)) {
+    ret->matched = false;
+    return;
+  }
+  for (uint32_t i = 0; ret->sees && i < pod->container_count; i++) {
+    if (!mg_match_container(m, MG_SENSE_EXCLUDE, pod, &pod->containers[i])) continue;
+    ret->sees[i] = false;
+    ret->template_ok = false;
+  }
+}
+
+void mg_select_template(const struct mg_eval *eval, const struct mg_policy *policy, struct mg_pod *pod,
+                        struct mg_selection *ret) {
+  const struct mg_match *m = &policy->match;
+  *ret = (struct mg_selection){.matched = mg_match_template(m, MG_SENSE_MATCH, pod), .template_ok = true};
+  bool by_container = mg_match_has_containers(m);
+  for (uint32_t i = 0; i < policy->exclude.count; i++) by_container |= mg_match_has_containers(exclude_at(policy, i));
+  if (!ret->matched) return;
+  if (by_container) {
+    ret->sees = MG_NEW_N(eval->arena, bool, pod->container_count + 1);
+    bool one = !mg_match_has_containers(m);
+    for (uint32_t i = 0; ret->sees && i < pod->container_count; i++)
+      one |= ret->sees[i] = mg_match_container(m, MG_SENSE_MATCH, pod, &pod->containers[i]);
+    ret->matched = one;
+  }
+  for (uint32_t i = 0; i < policy->exclude.count && ret->matched; i++) apply_exclude(eval, exclude_at(policy, i), pod, ret);
+}
+
+enum { CARRIED_MAX = 1024 }; /* containers of a template, so that a hostile pair of objects stays cheap */
+
+/* What was selected of the object's template, carried over to oldObject's. */
+static void carry_over(const struct mg_eval *eval, const struct mg_selection *from, const struct mg_pod *pod,
+                       const struct mg_pod *old, struct mg_selection *ret) {
+  *ret = *from;
+  if (!from->sees) return;
+  ret->sees = MG_NEW_N(eval->arena, bool, old->container_count + 1);
+  for (uint32_t o = 0; ret->sees && o < old->container_count && o < CARRIED_MAX; o++)
+    for (uint32_t i = 0; i < pod->container_count && i < CARRIED_MAX; i++)
+      if (mg_same_container(&old->containers[o], &pod->containers[i])) ret->sees[o] |= from->sees[i];
+}
+
+static bool names_rule(const struct mg_exception *e, const struct mg_rule *rule) {
+  bool policy = false, named = e->rules.count == 0;
+  for (uint32_t i = 0; i < e->policies.count; i++) policy |= mg_str_eq(MG_LIST_AT(e->policies, mg_str, i), rule->policy->name);
+  for (uint32_t i = 0; i < e->rules.count; i++) named |= mg_str_eq(MG_LIST_AT(e->rules, mg_str, i), rule->name);
+  return policy && named;
+}
+
+static bool exception_covers(const struct mg_exception *e, struct mg_pod *pod, struct mg_container *c) {
+  if (!mg_match_template(&e->match, MG_SENSE_EXCLUDE, pod)) return false;
+  if (!mg_match_has_containers(&e->match)) return true;
+  if (c) return mg_match_container(&e->match, MG_SENSE_EXCLUDE, pod, c);
+  for (uint32_t i = 0; i < pod->container_count; i++)
+    if (mg_match_container(&e->match, MG_SENSE_EXCLUDE, pod, &pod->containers[i])) return true;
+  return false;
+}
+
+const struct mg_exception *mg_exempted(const struct mg_eval *eval, const struct mg_rule *rule, struct mg_pod *pod,
+                                       struct mg_container *c) {
+  const struct mg_snapshot *s = eval->snapshot;
+  for (uint32_t i = 0; i < s->exception_count; i++) {
+    const struct mg_exception *e = &s->exceptions[i];
+    if (eval->now >= e->expires || !names_rule(e, rule)) continue;
+    if (!mg_match_object(&e->match, MG_SENSE_EXCLUDE, &eval->subject, &s->context)) continue;
+    if (pod && exception_covers(e, pod, c)) return e;
+    for (uint32_t p = 0; !pod && p < eval->workload->pod_count; p++)
+      if (exception_covers(e, eval->workload->pods[p], NULL)) return e;
+  }
+  return NULL;
+}
+
+/* ---- one rule ---- */
+
+/* The run must stay where it is: found_end points into it. */
+static void start_run(struct mg_run *run, struct mg_eval *eval, const struct mg_policy *policy, const struct mg_rule *rule) {
+  *run = (struct mg_run){.eval = eval, .policy = policy, .rule = rule};
+  run->found_end = &run->found;
+}
+
+/* What the rule would do to oldObject is asked and not done: were it done, the rules behind it would find there what the object,
+ * which is spared the same edit, does not have. */
+static void edit_one(struct mg_eval *eval, const struct mg_policy *policy, const struct mg_rule *rule, struct mg_pod *pod) {
+  struct mg_selection selection, old_selection;
+  struct mg_run run;
+  mg_select_template(eval, policy, pod, &selection);
+  if (!selection.matched) return;
+  start_run(&run, eval, policy, rule);
+  run.now = pod;
+  struct mg_pod *old = mg_same_pod(eval->old, pod);
+  if (old) {
+    carry_over(eval, &selection, pod, old, &old_selection);
+    run.mode = MG_MODE_OLD;
+    run.pod = old;
+    run.selection = &old_selection;
+    rule->type->mutate(&run, rule->params, old);
+  }
+  run.mode = MG_MODE_EDIT;
+  run.pod = pod;
+  run.other = old;
+  run.selection = &selection;
+  rule->type->mutate(&run, rule->params, pod);
+}
+
+/* A rule of a policy that only warns or audits tells what it would add. */
+static void judge_template(struct mg_run *run, struct mg_pod *pod, const struct mg_selection *selection) {
+  const struct mg_rule_type *type = run->rule->type;
+  run->pod = pod;
+  run->selection = selection;
+  if (type->judge) type->judge(run, run->rule->params, pod);
+  if (type->mutate && run->eval->may_mutate && mg_action_of(run->eval, run->policy) != MG_ENFORCE)
+    type->mutate(run, run->rule->params, pod);
+}
+
+static void judge_all(struct mg_run *run, const struct mg_workload *on, const struct mg_selection *selections) {
+  const struct mg_workload *workload = run->eval->workload;
+  for (uint32_t i = 0; i < workload->pod_count; i++) {
+    struct mg_selection old_selection;
+    const struct mg_selection *selection = &selections[i];
+    struct mg_pod *pod = workload->pods[i];
+    if (!selection->matched) continue;
+    if (on != workload) {
+      struct mg_pod *old = mg_same_pod(on, pod);
+      if (!old) continue;
+      carry_over(run->eval, selection, pod, old, &old_selection);
+      selection = &old_selection;
+      pod = old;
+    }
+    run->now = workload->pods[i];
+    run->other = on == workload ? mg_same_pod(run->eval->old, pod) : NULL;
+    judge_template(run, pod, selection);
+  }
+}
+
+static void judge_workload(struct mg_run *run, const struct mg_workload *on) {
+  struct mg_workload copy = *on;
+  run->pod = run->now = NULL;
+  run->selection = NULL;
+  if (run->rule->type->judge_workload) run->rule->type->judge_workload(run, run->rule->params, &copy);
+}
+
+static void judge_object(struct mg_run *run, const struct mg_workload *on, const struct mg_selection *selections) {
+  judge_all(run, on, selections);
+  judge_workload(run, on);
+}
+
+static void count_found(struct mg_eval *eval, const struct mg_run *run) {
+  static const enum mg_policy_result results[] = {MG_RESULT_DENY, MG_RESULT_WARN, MG_RESULT_AUDIT, MG_RESULT_EXEMPTED};
+  uint8_t *result = &eval->verdict->policy_results[run->policy->index];
+  uint32_t found[4], more = 0;
+  memcpy(found, run->more, sizeof found);
+  for (const struct mg_violation *v = run->found; v; v = v->next) found[v->outcome]++;
+  for (uint32_t i = 0; i < 4; i++) {
+    eval->verdict->counts[i] += found[i];
+    more += run->more[i];
+    if (found[i] && results[i] > *result) *result = (uint8_t)results[i];
+  }
+  if (!more) return;
+  mg_verdict_warn(eval->verdict, eval->arena,
+                  mg_arena_printf(eval->arena, "%.*s/%.*s: %u more violations than are listed", MG_FMT(run->policy->name),
+                                  MG_FMT(run->rule->name), more));
+}
+
+static void judge_one(struct mg_eval *eval, const struct mg_policy *policy, const struct mg_rule *rule,
+                      const struct mg_selection *selections) {
+  struct mg_run run, old;
+  start_run(&run, eval, policy, rule);
+  run.mode = MG_MODE_JUDGE;
+  judge_object(&run, eval->workload, selections);
+  if (run.found && eval->old) { /* said something: which of it was there before? */
+    start_run(&old, eval, policy, rule);
+    old.mode = MG_MODE_OLD;
+    judge_object(&old, eval->old, selections);
+    start_run(&run, eval, policy, rule);
+    run.mode = MG_MODE_JUDGE;
+    run.known = old.known;
+    judge_object(&run, eval->workload, selections);
+  }
+  count_found(eval, &run);
+  if (!run.found) return;
+  *eval->verdict->violations_end = run.found;
+  eval->verdict->violations_end = run.found_end;
+}
+
+/* ---- all of them ---- */
+
+#define EACH_CANDIDATE(eval, p)                                                   \
+  for (uint32_t w_ = 0; w_ < (eval)->snapshot->index.words; w_++)                 \
+    for (mg_bits b_ = (eval)->candidates[w_]; b_; b_ &= b_ - 1)                   \
+      for (const struct mg_policy *p = &(eval)->snapshot->policies[w_ * 64 + (uint32_t)__builtin_ctzll(b_)]; p; p = NULL)
+
+static void mutate_all(struct mg_eval *eval) {
+  EACH_CANDIDATE(eval, policy) {
+    if (mg_action_of(eval, policy) != MG_ENFORCE || !mg_select_object(eval, policy)) continue;
+    for (uint32_t r = 0; r < policy->rule_count; r++) {
+      if (!policy->rules[r].type->mutate) continue;
+      for (uint32_t i = 0; i < eval->workload->pod_count; i++) edit_one(eval, policy, &policy->rules[r], eval->workload->pods[i]);
+    }
+  }
+}
+
+static void judge_every(struct mg_eval *eval) {
+  uint32_t count = eval->workload->pod_count;
+  struct mg_selection *selections = MG_NEW_N(eval->arena, struct mg_selection, count + 1);
+  if (!selections) return;
+  EACH_CANDIDATE(eval, policy) {
+    bool any = false;
+    if (!mg_select_object(eval, policy)) continue;
+    for (uint32_t i = 0; i < count; i++) {
+      mg_select_template(eval, policy, eval->workload->pods[i], &selections[i]);
+      any |= selections[i].matched;
+    }
+    if (!any) continue;
+    eval->verdict->policy_results[policy->index] = MG_RESULT_PASS;
+    for (uint32_t r = 0; r < policy->rule_count; r++) judge_one(eval, policy, &policy->rules[r], selections);
+  }
+}
+
+/* Subresources that carry a whole Pod; the others are allowed unseen. */
+static bool is_judged_subresource(const struct mg_request *r) {
+  return r->subresource.n == 0 || mg_str_is(r->subresource, "ephemeralcontainers") || mg_str_is(r->subresource, "resize");
+}
+
+/* Never patched: subresources, what is being deleted, mirror pods, kinds whose Pods are patched instead. */
+static bool may_mutate(const struct mg_request *r, const struct mg_kind_row *kind, mg_node object) {
+  mg_node meta = MG_GET(object, "metadata");
+  if (r->subresource.n || kind->mutate != MG_MUTATE_TEMPLATE || (r->operation != MG_CREATE && r->operation != MG_UPDATE))
+    return false;
+  return mg_missing(MG_GET(meta, "deletionTimestamp")) &&
+         mg_missing(MG_GET(MG_GET(meta, "annotations"), "kubernetes.io/config.mirror"));
+}
+
+static int view_both(struct mg_eval *eval, const struct mg_kind_row *kind, mg_node object) {
+  const struct mg_snapshot *s = eval->snapshot;
+  struct mg_world world = {&s->kinds, &s->accelerators, &s->context};
+  int rc = mg_workload_view(&world, eval->arena, kind, object, eval->subject.ns, &eval->workload);
+  if (rc || !eval->is_update) return rc;
+  return mg_workload_view(&world, eval->arena, kind, eval->request->old_object, eval->subject.ns, &eval->old);
+}
+
+static void finish(struct mg_eval *eval) {
+  struct mg_verdict *v = eval->verdict;
+  if (eval->workload && eval->workload->malformed.n) mg_verdict_warn(v, eval->arena, eval->workload->malformed);
+  v->allowed = v->counts[MG_OUT_DENY] == 0;
+}
+
+static int no_memory(const struct mg_arena *arena, struct mg_err *err) {
+  return mg_err_set(err, MG_E_NOMEM, "the review needs more than %zu MiB of memory", arena->max >> 20);
+}
+
+int mg_evaluate(const struct mg_snapshot *snapshot, const struct mg_request *request, unsigned phases, int64_t now,
+                struct mg_arena *arena, struct mg_verdict *ret, struct mg_err *err) {
+  *ret = (struct mg_verdict){.allowed = true};
+  ret->violations_end = &ret->violations;
+  ret->warnings_end = &ret->warnings;
+  mg_node object = request->operation == MG_DELETE ? request->old_object : request->object;
+  mg_patch_init(&ret->patch, arena, object);
+  struct mg_eval eval = {
+      .snapshot = snapshot, .request = request, .subject = *request, .arena = arena, .verdict = ret, .now = now};
+  const struct mg_kind_row *kind = mg_kind_find(&snapshot->kinds, request->group, request->version, request->kind);
+  ret->known_kind = kind != NULL;
+  if (!kind || !object.at || !is_judged_subresource(request)) return 0;
+  if (kind->scope) eval.subject.ns = MG_S("");
+  eval.candidates = MG_NEW_N(arena, mg_bits, snapshot->index.words);
+  ret->policy_results = MG_NEW_N(arena, uint8_t, snapshot->policy_count + 1);
+  if (!eval.candidates || !ret->policy_results) return no_memory(arena, err);
+  mg_index_find(snapshot, kind, request->operation, eval.subject.ns, eval.candidates);
+  eval.is_update = request->operation == MG_UPDATE && request->old_object.at;
+  eval.may_mutate = may_mutate(request, kind, object);
+  if (view_both(&eval, kind, object)) return no_memory(arena, err);
+  if ((phases & MG_PHASE_MUTATE) && eval.may_mutate) mutate_all(&eval);
+  if (phases & MG_PHASE_VALIDATE) judge_every(&eval);
+  finish(&eval);
+  return arena->failed ? no_memory(arena, err) : 0;
+}

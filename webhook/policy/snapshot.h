@@ -1,0 +1,42 @@
+/* Private to policy/: what a snapshot is made of. */
+#pragma once
+#include <stdatomic.h>
+
+#include "policy/match.h"
+
+typedef uint64_t mg_bits; /* sets of policies, 64 a word */
+
+struct mg_index {
+  uint32_t words;
+  mg_bits **by_kind;     /* by row of the workload table */
+  mg_bits *by_operation[4];
+  mg_bits *any_namespace; /* policies without `namespaces`, or with a pattern that has no literal beginning */
+  /* The others by the bytes that a pattern begins with: an open-addressed table. */
+  struct mg_prefix {
+    mg_str text;
+    mg_bits *starts, *equals; /* the namespace starts with the text; is the text */
+  } *prefixes;
+  uint32_t prefix_slots;
+  mg_bits lengths; /* bit n: a prefix of n bytes is there; namespaces have at most 63 */
+};
+
+struct mg_snapshot {
+  atomic_uint refs;
+  struct mg_arena arena;
+  struct mg_pattern_owner patterns;
+  struct mg_kind_table kinds;
+  struct mg_accelerators accelerators;
+  struct mg_context context;
+  struct mg_policy *policies;
+  uint32_t policy_count, policy_cap;
+  struct mg_exception *exceptions;
+  uint32_t exception_count, exception_cap;
+  uint32_t rule_count;
+  struct mg_index index;
+  bool dry_run;
+};
+
+int mg_index_build(struct mg_snapshot *snapshot);
+/* Sets the bit of every policy that can match; `bits` has index.words words. */
+void mg_index_find(const struct mg_snapshot *snapshot, const struct mg_kind_row *kind, enum mg_operation operation, mg_str ns,
+                   mg_bits *bits);

@@ -1,0 +1,54 @@
+#include "policy/verdict.h"
+
+const char *const mg_outcome_words[] = {"deny", "warn", "audit", "exempted", NULL};
+const char *const mg_policy_result_words[] = {"no_match", "pass", "exempted", "audit", "warn", "deny", NULL};
+
+static mg_str join_pointer(struct mg_arena *arena, mg_str head, const mg_str *more) {
+  struct mg_buf buf;
+  mg_buf_init(&buf, arena, SIZE_MAX);
+  mg_buf_put(&buf, head);
+  for (int i = 0; i < 4 && more[i].p; i++) {
+    mg_buf_byte(&buf, '/');
+    for (size_t c = 0; c < more[i].n; c++) {
+      if (more[i].p[c] == '~' || more[i].p[c] == '/')
+        mg_buf_put(&buf, more[i].p[c] == '~' ? MG_S("~0") : MG_S("~1"));
+      else
+        mg_buf_byte(&buf, more[i].p[c]);
+    }
+  }
+  return mg_buf_str(&buf);
+}
+
+static bool plain_key(mg_str key) {
+  for (size_t i = 0; i < key.n; i++) {
+    char c = key.p[i];
+    if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-')) return false;
+  }
+  return key.n > 0;
+}
+
+static mg_str join_path(struct mg_arena *arena, mg_str head, const mg_str *more) {
+  struct mg_buf buf;
+  mg_buf_init(&buf, arena, SIZE_MAX);
+  mg_buf_put(&buf, head);
+  for (int i = 0; i < 4 && more[i].p; i++) {
+    bool plain = plain_key(more[i]);
+    if (plain && buf.n) mg_buf_byte(&buf, '.');
+    if (!plain) mg_buf_lit(&buf, "[\"");
+    mg_buf_put(&buf, more[i]);
+    if (!plain) mg_buf_lit(&buf, "\"]");
+  }
+  return mg_buf_str(&buf);
+}
+
+mg_str mg_violation_path(const struct mg_violation *v) {
+  if (!v->object.doc) return MG_S("");
+  struct mg_arena *arena = v->object.doc->arena;
+  return join_path(arena, mg_path(arena, v->object, v->where.node), v->where.more);
+}
+
+mg_str mg_violation_pointer(const struct mg_violation *v) {
+  if (!v->object.doc) return MG_S("");
+  struct mg_arena *arena = v->object.doc->arena;
+  return join_pointer(arena, mg_pointer(arena, v->object, v->where.node), v->where.more);
+}
