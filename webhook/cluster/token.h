@@ -1,0 +1,12 @@
+/* A bearer token out of a file that the kubelet renews. */
+#pragma once
+#include "base/err.h"
+#include "cluster/api.h"
+
+struct mg_token {
+  char text[MG_API_TOKEN_MAX + 1];
+  size_t n;
+};
+
+/* Without the white space at its end. Anything but visible ASCII in it is an error; what was there before then stays. */
+int mg_token_read(struct mg_token *token, const char *path, struct mg_err *err) __attribute__((warn_unused_result));
