@@ -1,0 +1,200 @@
+#include "http/connections.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#define TICK_MS 200
+#define NEVER INT64_MAX
+#define YOUNG_MS 100 /* what has just come is not what makes room */
+
+struct mg_connections {
+  struct mg_connections_options options;
+  pthread_t thread;
+  pthread_mutex_t lock; /* of the lists and of every fd, so that none is shut down after the library has closed it */
+  pthread_cond_t wake;
+  struct mg_connection *rows, *free;
+  unsigned used;
+  bool stop;
+  _Atomic uint64_t reaped, evicted;
+};
+
+static int64_t now_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* The library sees the end of the stream and cleans up in its own thread. */
+static void end_it(struct mg_connection *connection, _Atomic uint64_t *count) {
+  (void)shutdown(connection->fd, SHUT_RDWR);
+  atomic_store(&connection->stage, MG_STAGE_BUSY);
+  atomic_store(&connection->until_ms, NEVER);
+  atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
+}
+
+static void reap(struct mg_connections *t, int64_t now) {
+  for (unsigned i = 0; i < t->options.max; i++) {
+    struct mg_connection *c = &t->rows[i];
+    if (c->fd >= 0 && atomic_load(&c->until_ms) <= now) {
+      end_it(c, &t->reaped);
+    }
+  }
+}
+
+/* Who has not even shown that it speaks TLS goes first. */
+static struct mg_connection *longest_idle(struct mg_connections *t, int64_t now) {
+  struct mg_connection *found = NULL;
+  for (unsigned i = 0; i < t->options.max; i++) {
+    struct mg_connection *c = &t->rows[i];
+    int stage = atomic_load(&c->stage);
+    int64_t since = atomic_load(&c->since_ms);
+    if (c->fd < 0 || stage == MG_STAGE_BUSY || now - since < YOUNG_MS) {
+      continue;
+    }
+    int best = found ? atomic_load(&found->stage) : MG_STAGE_BUSY;
+    if (!found || stage < best || (stage == best && since < atomic_load(&found->since_ms))) {
+      found = c;
+    }
+  }
+  return found;
+}
+
+static void make_room(struct mg_connections *t, int64_t now) {
+  for (unsigned over = t->used >= t->options.crowded ? t->used - t->options.crowded + 1 : 0; over > 0; over--) {
+    struct mg_connection *c = longest_idle(t, now);
+    if (!c) {
+      return;
+    }
+    end_it(c, &t->evicted);
+  }
+}
+
+static void *run(void *arg) {
+  struct mg_connections *t = arg;
+  pthread_mutex_lock(&t->lock);
+  while (!t->stop) {
+    struct timespec until;
+    reap(t, now_ms());
+    make_room(t, now_ms());
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += TICK_MS * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    if (t->used == 0) {
+      pthread_cond_wait(&t->wake, &t->lock);
+    } else {
+      (void)pthread_cond_timedwait(&t->wake, &t->lock, &until);
+    }
+  }
+  pthread_mutex_unlock(&t->lock);
+  return NULL;
+}
+
+static void init_locks(struct mg_connections *t) {
+  pthread_condattr_t attr;
+  pthread_condattr_init(&attr);
+  pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+  pthread_cond_init(&t->wake, &attr);
+  pthread_condattr_destroy(&attr);
+  pthread_mutex_init(&t->lock, NULL);
+}
+
+int mg_connections_new(const struct mg_connections_options *options, struct mg_connections **ret, struct mg_err *err) {
+  struct mg_connections *t = calloc(1, sizeof *t);
+  if (t) {
+    t->rows = calloc(options->max, sizeof *t->rows);
+  }
+  if (!t || !t->rows) {
+    free(t);
+    return mg_err_set(err, MG_E_NOMEM, "out of memory for the connections");
+  }
+  t->options = *options;
+  for (unsigned i = options->max; i > 0; i--) {
+    t->rows[i - 1] = (struct mg_connection){.table = t, .fd = -1, .next = t->free};
+    t->free = &t->rows[i - 1];
+  }
+  init_locks(t);
+  int code = pthread_create(&t->thread, NULL, run, t);
+  if (code != 0) {
+    free(t->rows);
+    free(t);
+    return mg_err_set(err, MG_E_IO, "cannot start a thread: %s", strerror(code));
+  }
+  *ret = t;
+  return 0;
+}
+
+void mg_connections_free(struct mg_connections *t) {
+  if (!t) {
+    return;
+  }
+  pthread_mutex_lock(&t->lock);
+  t->stop = true;
+  pthread_cond_signal(&t->wake);
+  pthread_mutex_unlock(&t->lock);
+  pthread_join(t->thread, NULL);
+  pthread_cond_destroy(&t->wake);
+  pthread_mutex_destroy(&t->lock);
+  free(t->rows);
+  free(t);
+}
+
+struct mg_connection *mg_connection_begin(struct mg_connections *t, int fd, enum mg_stage stage) {
+  pthread_mutex_lock(&t->lock);
+  struct mg_connection *c = t->free;
+  if (c) {
+    t->free = c->next;
+    c->fd = fd;
+    if (stage == MG_STAGE_HANDSHAKE) {
+      mg_connection_expect(c, stage, MG_WAIT_HANDSHAKE_MS);
+    } else {
+      mg_connection_idle(c);
+    }
+    t->used++;
+    if (t->used == 1 || t->used >= t->options.crowded) {
+      pthread_cond_signal(&t->wake);
+    }
+  }
+  pthread_mutex_unlock(&t->lock);
+  return c;
+}
+
+void mg_connection_end(struct mg_connection *c) {
+  struct mg_connections *t = c->table;
+  mg_connection_shaken(c);
+  pthread_mutex_lock(&t->lock);
+  c->fd = -1;
+  c->next = t->free;
+  t->free = c;
+  t->used--;
+  pthread_mutex_unlock(&t->lock);
+}
+
+void mg_connection_expect(struct mg_connection *c, enum mg_stage stage, int64_t ms) {
+  int64_t now = now_ms();
+  atomic_store(&c->until_ms, ms > 0 ? now + ms : NEVER);
+  atomic_store(&c->since_ms, now);
+  atomic_store(&c->stage, (int)stage);
+}
+
+/* A little more than the library waits, so that this is only for who sends a byte now and then. */
+void mg_connection_idle(struct mg_connection *c) {
+  mg_connection_expect(c, MG_STAGE_IDLE, c->table->options.idle_ms + MG_WAIT_HEAD_MS);
+}
+
+void mg_connection_shaken(struct mg_connection *c) {
+  struct mg_credentials *credentials = c->handshake.credentials;
+  c->handshake.credentials = NULL;
+  mg_credentials_unref(credentials);
+}
+
+uint64_t mg_connections_reaped(const struct mg_connections *t) {
+  return atomic_load_explicit(&t->reaped, memory_order_relaxed);
+}
+
+uint64_t mg_connections_evicted(const struct mg_connections *t) {
+  return atomic_load_explicit(&t->evicted, memory_order_relaxed);
+}

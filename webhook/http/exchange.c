@@ -1,0 +1,425 @@
+#include "http/exchange.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "http/metrics.h"
+
+#define SPARE_MAX 64
+#define BODY_KEEP (64u * 1024)
+#define ARENA_KEEP (64u * 1024)
+#define LATE_MS 1000
+#define METRICS_MAX (8u * 1024 * 1024)
+
+struct mg_exchange {
+  struct mg_exchange *next; /* in the spare list */
+  struct mg_arena arena;
+  struct mg_buf body;
+  size_t reserved; /* of the budget */
+  int64_t begun_ms;
+  const struct mg_route *route;
+  size_t target_size;
+  uintptr_t target_end;
+  bool judged;
+  bool unread; /* refused with a body still to come */
+};
+
+static int64_t now_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static struct mg_exchange *exchange_new(struct mg_http_server *server) {
+  pthread_mutex_lock(&server->lock);
+  struct mg_exchange *exchange = server->spare;
+  if (exchange) {
+    server->spare = exchange->next;
+    server->n_spare--;
+  }
+  pthread_mutex_unlock(&server->lock);
+  if (exchange) {
+    return exchange;
+  }
+  exchange = calloc(1, sizeof *exchange);
+  if (exchange) {
+    mg_arena_init(&exchange->arena, server->options.arena_max, ARENA_KEEP);
+    mg_buf_init(&exchange->body, NULL, server->options.max_body);
+  }
+  return exchange;
+}
+
+static void exchange_free(struct mg_exchange *exchange) {
+  mg_arena_fini(&exchange->arena);
+  mg_buf_fini(&exchange->body);
+  free(exchange);
+}
+
+static void exchange_put(struct mg_http_server *server, struct mg_exchange *exchange) {
+  mg_arena_reset(&exchange->arena);
+  if (exchange->body.cap > BODY_KEEP || exchange->body.failed) {
+    mg_buf_fini(&exchange->body);
+    mg_buf_init(&exchange->body, NULL, server->options.max_body);
+  }
+  exchange->body.n = 0;
+  pthread_mutex_lock(&server->lock);
+  bool keep = server->n_spare < SPARE_MAX;
+  if (keep) {
+    exchange->next = server->spare;
+    server->spare = exchange;
+    server->n_spare++;
+  }
+  pthread_mutex_unlock(&server->lock);
+  if (!keep) {
+    exchange_free(exchange);
+  }
+}
+
+static void shaken(struct mg_handshake *handshake) {
+  mg_connection_idle((struct mg_connection *)handshake);
+}
+
+static struct mg_credentials *take_credentials(struct mg_http_server *server) {
+  pthread_mutex_lock(&server->swap);
+  struct mg_credentials *credentials = mg_credentials_ref(server->credentials);
+  pthread_mutex_unlock(&server->swap);
+  return credentials;
+}
+
+/* The age is staggered by a fifth, so that those which came in one burst do not come back in one. */
+static struct mg_connection *connection_new(struct mg_http_door *door, int fd) {
+  struct mg_http_server *server = door->server;
+  bool secure = door->which == MG_DOOR_TLS;
+  struct mg_connection *known = mg_connection_begin(door->connections, fd, secure ? MG_STAGE_HANDSHAKE : MG_STAGE_IDLE);
+  if (known) {
+    uint64_t age = server->options.age_seconds;
+    uint64_t turn = atomic_fetch_add_explicit(&server->connections, 1, memory_order_relaxed);
+    known->old_ms = now_ms() + (int64_t)(age - turn * 7 % (age / 5 + 1)) * 1000;
+    known->handshake.done = shaken;
+    known->handshake.credentials = secure ? take_credentials(server) : NULL;
+  }
+  return known;
+}
+
+static void connection_started(struct mg_http_door *door, struct MHD_Connection *connection, void **socket_context) {
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+  int fd = info ? info->connect_fd : -1;
+  struct mg_connection *known = connection_new(door, fd);
+  *socket_context = known;
+  if (door->which == MG_DOOR_TLS) {
+    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    mg_credentials_attach(known ? &known->handshake : NULL, info->tls_session);
+  }
+  if (!known) {
+    (void)shutdown(fd, SHUT_RDWR);
+  }
+}
+
+void mg_exchange_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
+                            enum MHD_ConnectionNotificationCode code) {
+  if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+    connection_started(cls, connection, socket_context);
+  } else if (*socket_context) {
+    mg_connection_end(*socket_context);
+    *socket_context = NULL;
+  }
+}
+
+static struct mg_connection *known_connection(struct MHD_Connection *connection) {
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+  return info ? info->socket_context : NULL;
+}
+
+static void expect(struct MHD_Connection *connection, int64_t ms) {
+  struct mg_connection *known = known_connection(connection);
+  if (known) {
+    mg_connection_expect(known, MG_STAGE_BUSY, ms);
+  }
+}
+
+static bool too_old(struct MHD_Connection *connection) {
+  const struct mg_connection *known = known_connection(connection);
+  return known && known->old_ms <= now_ms();
+}
+
+void *mg_exchange_begin(void *cls, const char *target, struct MHD_Connection *connection) {
+  struct mg_http_door *door = cls;
+  struct mg_connection *known = known_connection(connection);
+  if (known) {
+    mg_connection_shaken(known);
+    mg_connection_expect(known, MG_STAGE_BUSY, MG_WAIT_HEAD_MS);
+  }
+  struct mg_exchange *exchange = exchange_new(door->server);
+  if (!exchange) {
+    return NULL;
+  }
+  mg_str raw = mg_str_of(target ? target : "");
+  atomic_fetch_add(&door->in_flight, 1);
+  atomic_fetch_add_explicit(&door->begun, 1, memory_order_relaxed);
+  exchange->begun_ms = now_ms();
+  exchange->route = mg_route_find(door->which, raw);
+  exchange->target_size = raw.n;
+  exchange->target_end = (uintptr_t)(raw.p + raw.n);
+  exchange->judged = exchange->unread = false;
+  exchange->reserved = 0;
+  return exchange;
+}
+
+static void linger_on(struct mg_http_server *server, struct MHD_Connection *connection) {
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+  if (info) {
+    mg_linger_add(server->linger, info->connect_fd);
+  }
+}
+
+void mg_exchange_end(void *cls, struct MHD_Connection *connection, void **context, enum MHD_RequestTerminationCode why) {
+  struct mg_http_door *door = cls;
+  struct mg_exchange *exchange = *context;
+  struct mg_connection *known = known_connection(connection);
+  if (known) {
+    mg_connection_idle(known);
+  }
+  if (!exchange) {
+    return;
+  }
+  *context = NULL;
+  if (exchange->unread && why == MHD_REQUEST_TERMINATED_COMPLETED_OK) {
+    linger_on(door->server, connection);
+  }
+  atomic_fetch_sub(&door->server->body_bytes, exchange->reserved);
+  exchange_put(door->server, exchange);
+  atomic_fetch_sub(&door->in_flight, 1);
+}
+
+static enum MHD_Result refuse(struct mg_http_server *server, struct MHD_Connection *connection, enum mg_refusal why) {
+  if (server->options.metrics) {
+    mg_metrics_refused(server->options.metrics, why);
+  }
+  if (server->handlers.refused) {
+    server->handlers.refused(server->handlers.ctx, why);
+  }
+  expect(connection, MG_WAIT_READER_MS);
+  return MHD_queue_response(connection, mg_refusal_rows[why].status, server->refusals[why]);
+}
+
+static bool add_headers(struct MHD_Response *response, const struct mg_http_reply *reply) {
+  const char *type = reply->type ? reply->type : "application/json";
+  return MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type) == MHD_YES &&
+         (!reply->retry_after || MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1") == MHD_YES) &&
+         (!reply->close || MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close") == MHD_YES);
+}
+
+static enum MHD_Result send_reply(struct mg_http_server *server, struct MHD_Connection *connection, struct mg_http_reply *reply) {
+  reply->close |= atomic_load_explicit(&server->draining, memory_order_relaxed) || too_old(connection);
+  /* Nothing writes through this pointer; the type of the function is older than const. */
+  struct MHD_Response *response =
+    MHD_create_response_from_buffer(reply->body.n, (void *)(uintptr_t)reply->body.p, MHD_RESPMEM_PERSISTENT);
+  if (!response) {
+    return refuse(server, connection, MG_REFUSE_MEMORY);
+  }
+  if (!add_headers(response, reply)) {
+    MHD_destroy_response(response);
+    return refuse(server, connection, MG_REFUSE_MEMORY);
+  }
+  expect(connection, MG_WAIT_READER_MS);
+  enum MHD_Result queued = MHD_queue_response(connection, reply->status, response);
+  MHD_destroy_response(response);
+  return queued;
+}
+
+static int64_t time_left(const struct mg_exchange *exchange, struct MHD_Connection *connection) {
+  const char *text = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "timeout");
+  return mg_http_timeout(mg_str_of(text)) - (now_ms() - exchange->begun_ms);
+}
+
+/* Who is a little late is still told so. */
+static void expect_body(const struct mg_exchange *exchange, struct MHD_Connection *connection) {
+  int64_t left = time_left(exchange, connection) + LATE_MS;
+  expect(connection, left < MG_WAIT_BODY_MS ? (left > LATE_MS ? left : LATE_MS) : MG_WAIT_BODY_MS);
+}
+
+static enum MHD_Result answer_review(struct mg_http_server *server, struct mg_exchange *exchange,
+                                     struct MHD_Connection *connection) {
+  struct mg_http_reply reply = {.arena = &exchange->arena};
+  enum mg_endpoint endpoint = exchange->route->kind == MG_ROUTE_MUTATE ? MG_MUTATE : MG_VALIDATE;
+  int64_t left = time_left(exchange, connection);
+  if (left <= 0) {
+    return refuse(server, connection, MG_REFUSE_LATE);
+  }
+  expect(connection, 0);
+  server->handlers.review(server->handlers.ctx, endpoint, mg_buf_str(&exchange->body), left, &reply);
+  return reply.status ? send_reply(server, connection, &reply) : refuse(server, connection, MG_REFUSE_INTERNAL);
+}
+
+static unsigned write_health(struct mg_http_server *server, bool verbose, struct mg_buf *out) {
+  (void)server, (void)verbose;
+  mg_buf_lit(out, "ok\n");
+  return 200;
+}
+
+static unsigned write_ready(struct mg_http_server *server, bool verbose, struct mg_buf *out) {
+  const struct mg_http_handlers *handlers = &server->handlers;
+  if (atomic_load(&server->draining)) {
+    mg_buf_lit(out, "draining\n");
+    return 503;
+  }
+  bool ready = !handlers->ready || handlers->ready(handlers->ctx, verbose, out);
+  mg_buf_put(out, ready ? MG_S("ok\n") : MG_S("not ready\n"));
+  return ready ? 200 : 503;
+}
+
+static void write_ended(const struct mg_http_server *server, struct mg_buf *out) {
+  static const char *const labels[MG_HTTP_ENDS] = {"deadline", "crowded"};
+  mg_buf_lit(out, "# HELP mlgate_http_connections_ended_total Connections that were ended by the server.\n"
+                  "# TYPE mlgate_http_connections_ended_total counter\n");
+  for (unsigned i = 0; i < MG_HTTP_ENDS; i++) {
+    mg_buf_printf(out, "mlgate_http_connections_ended_total{reason=\"%s\"} %" PRIu64 "\n", labels[i],
+                  mg_http_ended(server, (enum mg_http_end)i));
+  }
+}
+
+static unsigned write_metrics(struct mg_http_server *server, bool verbose, struct mg_buf *out) {
+  (void)verbose;
+  if (server->options.metrics) {
+    mg_metrics_write(server->options.metrics, out);
+  }
+  if (server->handlers.metrics) {
+    server->handlers.metrics(server->handlers.ctx, out);
+  }
+  write_ended(server, out);
+  return 200;
+}
+
+static const struct {
+  unsigned (*write)(struct mg_http_server *server, bool verbose, struct mg_buf *out);
+  const char *type;
+} pages[] = {
+  [MG_ROUTE_HEALTH] = {write_health, "text/plain; charset=utf-8"},
+  [MG_ROUTE_READY] = {write_ready, "text/plain; charset=utf-8"},
+  [MG_ROUTE_METRICS] = {write_metrics, "text/plain; version=0.0.4; charset=utf-8"},
+};
+
+static enum MHD_Result answer_page(struct mg_http_server *server, struct mg_exchange *exchange,
+                                   struct MHD_Connection *connection) {
+  struct mg_http_reply reply = {.arena = &exchange->arena, .type = pages[exchange->route->kind].type};
+  struct mg_buf out;
+  bool verbose = MHD_lookup_connection_value_n(connection, MHD_GET_ARGUMENT_KIND, "verbose", 7, NULL, NULL) == MHD_YES;
+  mg_buf_init(&out, reply.arena, METRICS_MAX);
+  reply.status = pages[exchange->route->kind].write(server, verbose, &out);
+  if (out.failed) {
+    return refuse(server, connection, MG_REFUSE_MEMORY);
+  }
+  reply.body = mg_buf_str(&out);
+  return send_reply(server, connection, &reply);
+}
+
+static enum MHD_Result take_header(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_size, const char *value,
+                                   size_t value_size) {
+  (void)kind;
+  mg_head_add(cls, (mg_str){name, name_size}, (mg_str){value, value ? value_size : 0});
+  return MHD_YES;
+}
+
+/* libmicrohttpd works on C strings: a NUL in the target makes it shorter, and only the distance to the version, which
+ * stands in the same buffer one byte behind the target, still tells. */
+static bool target_cut(const struct mg_exchange *exchange, const char *version) {
+  uintptr_t at = (uintptr_t)version, next = exchange->target_end + 1;
+  return at > next && at - next < 64 * 1024;
+}
+
+/* The budget is taken for the whole body before its first byte is read, and before the client is told to go on. */
+static enum mg_refusal reserve(struct mg_http_server *server, struct mg_exchange *exchange, size_t length) {
+  if (length == 0) {
+    return MG_REFUSE_NONE;
+  }
+  size_t before = atomic_fetch_add(&server->body_bytes, length);
+  exchange->reserved = length;
+  if (before + length > server->options.body_budget) {
+    return MG_REFUSE_BUDGET;
+  }
+  return mg_buf_room(&exchange->body, length) ? MG_REFUSE_NONE : MG_REFUSE_MEMORY;
+}
+
+static enum mg_refusal judge(struct mg_http_door *door, struct mg_exchange *exchange, struct MHD_Connection *connection,
+                             const char *method, const char *version) {
+  struct mg_head head = {
+    .door = door->which,
+    .method = method,
+    .version = version,
+    .route = exchange->route,
+    .target_size = exchange->target_size,
+    .target_cut = target_cut(exchange, version),
+    .max_body = door->server->options.max_body,
+  };
+  MHD_get_connection_values_n(connection, MHD_HEADER_KIND, take_header, &head);
+  enum mg_refusal why = mg_head_judge(&head);
+  exchange->unread = head.count[MG_HEADER_LENGTH] > 0 || head.count[MG_HEADER_TRANSFER] > 0;
+  return why == MG_REFUSE_NONE ? reserve(door->server, exchange, head.length) : why;
+}
+
+enum MHD_Result mg_exchange_step(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
+                                 const char *version, const char *upload, size_t *upload_size, void **context) {
+  struct mg_http_door *door = cls;
+  struct mg_exchange *exchange = *context;
+  (void)url;
+  if (!exchange) {
+    return refuse(door->server, connection, MG_REFUSE_MEMORY);
+  }
+  if (!exchange->judged) {
+    exchange->judged = true;
+    enum mg_refusal why = judge(door, exchange, connection, method, version);
+    if (why != MG_REFUSE_NONE) {
+      return refuse(door->server, connection, why);
+    }
+    exchange->unread = false;
+    expect_body(exchange, connection);
+    return MHD_YES;
+  }
+  if (*upload_size > 0) {
+    mg_buf_put(&exchange->body, (mg_str){upload, *upload_size});
+    *upload_size = 0;
+    return exchange->body.failed ? MHD_NO : MHD_YES;
+  }
+  return door->which == MG_DOOR_TLS ? answer_review(door->server, exchange, connection)
+                                    : answer_page(door->server, exchange, connection);
+}
+
+static struct MHD_Response *build_refusal(const struct mg_http_server *server, enum mg_refusal why) {
+  const struct mg_refusal_row *row = &mg_refusal_rows[why];
+  MG_BUF_AUTO body;
+  mg_buf_init(&body, NULL, 4096);
+  mg_refusal_body(why, server->options.max_body, &body);
+  struct mg_http_reply reply = {.retry_after = row->retry_after, .close = true};
+  struct MHD_Response *response = body.failed ? NULL : MHD_create_response_from_buffer(body.n, body.p, MHD_RESPMEM_MUST_COPY);
+  if (response && (!add_headers(response, &reply) ||
+                   (row->allow && MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, row->allow) != MHD_YES))) {
+    MHD_destroy_response(response);
+    return NULL;
+  }
+  return response;
+}
+
+int mg_exchange_prepare(struct mg_http_server *server) {
+  for (size_t i = 0; i < MG_REFUSE_N; i++) {
+    server->refusals[i] = build_refusal(server, (enum mg_refusal)i);
+    if (!server->refusals[i]) {
+      return MG_E_NOMEM;
+    }
+  }
+  return 0;
+}
+
+void mg_exchange_release(struct mg_http_server *server) {
+  for (size_t i = 0; i < MG_REFUSE_N; i++) {
+    if (server->refusals[i]) {
+      MHD_destroy_response(server->refusals[i]);
+    }
+  }
+  while (server->spare) {
+    struct mg_exchange *exchange = server->spare;
+    server->spare = exchange->next;
+    exchange_free(exchange);
+  }
+}

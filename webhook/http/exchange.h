@@ -1,0 +1,55 @@
+/* One request and its answer: the callbacks that libmicrohttpd makes, and the memory that each of them may use. */
+#pragma once
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "http/connections.h"
+#include "http/linger.h"
+#include "http/screen.h"
+#include "http/server.h"
+
+struct mg_exchange;
+
+struct mg_http_door {
+  struct mg_http_server *server;
+  enum mg_door which;
+  struct MHD_Daemon *daemon;
+  struct mg_connections *connections;
+  int listen_fd; /* -1 once libmicrohttpd has it */
+  uint16_t port;
+  _Atomic size_t in_flight;
+  _Atomic uint64_t begun; /* requests, ever */
+};
+
+struct mg_http_server {
+  struct mg_http_options options;
+  struct mg_http_handlers handlers;
+  struct mg_http_door doors[MG_DOORS];
+  struct MHD_Response *refusals[MG_REFUSE_N]; /* built once: an attack allocates nothing */
+  struct mg_linger *linger;
+  pthread_mutex_t swap; /* of the pointer below, for as long as it takes to count a reference */
+  struct mg_credentials *credentials;
+  _Atomic size_t body_bytes; /* reserved of the budget */
+  _Atomic uint64_t connections; /* ever; staggers their ages */
+  atomic_bool draining;
+  pthread_mutex_t lock; /* of the spare list only */
+  struct mg_exchange *spare;
+  size_t n_spare;
+};
+
+/* MHD_OPTION_URI_LOG_CALLBACK: the first thing that is called for a request; its result is the request's context. */
+void *mg_exchange_begin(void *door, const char *target, struct MHD_Connection *connection);
+/* The MHD_AccessHandlerCallback. */
+enum MHD_Result mg_exchange_step(void *door, struct MHD_Connection *connection, const char *url, const char *method,
+                                 const char *version, const char *upload, size_t *upload_size, void **context);
+/* MHD_OPTION_NOTIFY_COMPLETED: sent, or given up. */
+void mg_exchange_end(void *door, struct MHD_Connection *connection, void **context, enum MHD_RequestTerminationCode why);
+/* MHD_OPTION_NOTIFY_CONNECTION: the place for all that concerns a connection and not a request. */
+void mg_exchange_connection(void *door, struct MHD_Connection *connection, void **socket_context,
+                            enum MHD_ConnectionNotificationCode code);
+
+/* Builds the refusals; 0 or MG_E_NOMEM. */
+int mg_exchange_prepare(struct mg_http_server *server);
+/* Frees them and the spare contexts. */
+void mg_exchange_release(struct mg_http_server *server);

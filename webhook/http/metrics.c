@@ -1,0 +1,329 @@
+#include "http/metrics.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef _Atomic uint64_t counter;
+
+static const char *const operations[MG_METRICS_OPERATIONS] = {"CREATE", "UPDATE", "DELETE", "CONNECT", "other"};
+static const char *const results[MG_METRICS_RESULTS] = {"pass", "mutate", "deny", "warn", "audit", "exempt", "error"};
+static const char *const reloads[MG_METRICS_RELOADS] = {"success", "failure"};
+
+/* The bound as a number for the comparison and as it is printed. */
+static const struct {
+  uint64_t ns;
+  const char *le;
+} buckets[] = {
+  {25000, "2.5e-05"},   {50000, "5e-05"},     {100000, "0.0001"},   {250000, "0.00025"},
+  {500000, "0.0005"},   {1000000, "0.001"},   {2500000, "0.0025"},  {5000000, "0.005"},
+  {25000000, "0.025"},  {100000000, "0.1"},   {1000000000, "1"},
+};
+#define BUCKETS (sizeof buckets / sizeof *buckets)
+
+struct names {
+  char **list; /* n strings, one allocation each */
+  size_t n;
+};
+
+struct mg_metrics {
+  char *version;
+  struct names kinds, policies;
+  counter *requests;    /* [kind or other][operation][allowed] */
+  counter *evaluations; /* [policy][result] */
+  counter duration[BUCKETS + 1], duration_ns;
+  counter refused[MG_REFUSE_N];
+  counter reloads[MG_METRICS_RELOADS];
+  _Atomic int64_t last_reload, expiry, started;
+};
+
+static void add(counter *to, uint64_t n) {
+  atomic_fetch_add_explicit(to, n, memory_order_relaxed);
+}
+
+static uint64_t get(const counter *from) {
+  return atomic_load_explicit(from, memory_order_relaxed);
+}
+
+static void names_fini(struct names *names) {
+  for (size_t i = 0; i < names->n; i++) {
+    free(names->list[i]);
+  }
+  free(names->list);
+}
+
+static bool names_init(struct names *names, const char *const *list, size_t n) {
+  names->list = calloc(n + 1, sizeof *names->list);
+  for (; names->list && names->n < n; names->n++) {
+    names->list[names->n] = strdup(list[names->n]);
+    if (!names->list[names->n]) {
+      return false;
+    }
+  }
+  return names->list != NULL;
+}
+
+void mg_metrics_free(struct mg_metrics *metrics) {
+  if (!metrics) {
+    return;
+  }
+  names_fini(&metrics->kinds);
+  names_fini(&metrics->policies);
+  free(metrics->requests);
+  free(metrics->evaluations);
+  free(metrics->version);
+  free(metrics);
+}
+
+int mg_metrics_new(const struct mg_metrics_options *options, struct mg_metrics **ret_metrics, struct mg_err *err) {
+  if (options->n_kinds > MG_METRICS_NAMES_MAX || options->n_policies > MG_METRICS_NAMES_MAX) {
+    return mg_err_set(err, MG_E_LIMIT, "more than %d kinds or policies", MG_METRICS_NAMES_MAX);
+  }
+  struct mg_metrics *metrics = calloc(1, sizeof *metrics);
+  if (metrics) {
+    metrics->version = strdup(options->version);
+    metrics->requests = calloc((options->n_kinds + 1) * MG_METRICS_OPERATIONS * 2, sizeof *metrics->requests);
+    metrics->evaluations = calloc(options->n_policies * MG_METRICS_RESULTS + 1, sizeof *metrics->evaluations);
+    metrics->started = (int64_t)time(NULL);
+  }
+  if (!metrics || !metrics->version || !metrics->requests || !metrics->evaluations ||
+      !names_init(&metrics->kinds, options->kinds, options->n_kinds) ||
+      !names_init(&metrics->policies, options->policies, options->n_policies)) {
+    mg_metrics_free(metrics);
+    return mg_err_set(err, MG_E_NOMEM, "out of memory for the metrics");
+  }
+  *ret_metrics = metrics;
+  return 0;
+}
+
+enum mg_metrics_operation mg_metrics_operation(mg_str operation) {
+  for (size_t i = 0; i < MG_METRICS_OTHER_OPERATION; i++) {
+    if (mg_str_is(operation, operations[i])) {
+      return (enum mg_metrics_operation)i;
+    }
+  }
+  return MG_METRICS_OTHER_OPERATION;
+}
+
+void mg_metrics_review(struct mg_metrics *metrics, enum mg_metrics_operation operation, size_t kind, bool allowed,
+                       uint64_t nanoseconds) {
+  size_t row = kind < metrics->kinds.n ? kind : metrics->kinds.n, bucket = 0;
+  add(&metrics->requests[(row * MG_METRICS_OPERATIONS + operation) * 2 + allowed], 1);
+  while (bucket < BUCKETS && nanoseconds > buckets[bucket].ns) {
+    bucket++;
+  }
+  add(&metrics->duration[bucket], 1);
+  add(&metrics->duration_ns, nanoseconds);
+}
+
+void mg_metrics_policy(struct mg_metrics *metrics, size_t policy, enum mg_metrics_result result) {
+  if (policy < metrics->policies.n) {
+    add(&metrics->evaluations[policy * MG_METRICS_RESULTS + result], 1);
+  }
+}
+
+void mg_metrics_refused(struct mg_metrics *metrics, enum mg_refusal why) {
+  if (why < MG_REFUSE_N) {
+    add(&metrics->refused[why], 1);
+  }
+}
+
+void mg_metrics_reload(struct mg_metrics *metrics, enum mg_metrics_reload result, int64_t now) {
+  add(&metrics->reloads[result], 1);
+  if (result == MG_METRICS_RELOAD_OK) {
+    atomic_store(&metrics->last_reload, now);
+  }
+}
+
+void mg_metrics_expiry(struct mg_metrics *metrics, int64_t unix_seconds) {
+  atomic_store(&metrics->expiry, unix_seconds);
+}
+
+static void carry_row(counter *to, counter *from, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    uint64_t counted = get(&from[i]) ? atomic_exchange_explicit(&from[i], 0, memory_order_relaxed) : 0;
+    if (counted > 0) {
+      add(&to[i], counted);
+    }
+  }
+}
+
+/* The search goes on behind the last hit, so lists that are nearly the same cost one comparison a name. A row whose name is gone
+ * is dropped: its series ends. */
+static void carry_named(struct names *to_names, counter *to, const struct names *from_names, counter *from, size_t width) {
+  size_t at = 0;
+  for (size_t i = 0; i < from_names->n; i++) {
+    for (size_t tried = 0; tried < to_names->n; tried++) {
+      size_t k = (at + tried) % to_names->n;
+      if (strcmp(to_names->list[k], from_names->list[i]) == 0) {
+        carry_row(&to[k * width], &from[i * width], width);
+        at = k + 1;
+        break;
+      }
+    }
+  }
+}
+
+static void carry_time(_Atomic int64_t *to, const _Atomic int64_t *from) {
+  int64_t none = 0;
+  atomic_compare_exchange_strong(to, &none, atomic_load(from));
+}
+
+void mg_metrics_carry(struct mg_metrics *metrics, struct mg_metrics *from) {
+  const size_t width = MG_METRICS_OPERATIONS * 2;
+  carry_named(&metrics->kinds, metrics->requests, &from->kinds, from->requests, width);
+  carry_row(&metrics->requests[metrics->kinds.n * width], &from->requests[from->kinds.n * width], width);
+  carry_named(&metrics->policies, metrics->evaluations, &from->policies, from->evaluations, MG_METRICS_RESULTS);
+  carry_row(metrics->duration, from->duration, BUCKETS + 1);
+  carry_row(&metrics->duration_ns, &from->duration_ns, 1);
+  carry_row(metrics->refused, from->refused, MG_REFUSE_N);
+  carry_row(metrics->reloads, from->reloads, MG_METRICS_RELOADS);
+  carry_time(&metrics->last_reload, &from->last_reload);
+  carry_time(&metrics->expiry, &from->expiry);
+  atomic_store(&metrics->started, atomic_load(&from->started));
+}
+
+/* A label value: backslash, quote and newline are escaped, as the format asks. */
+static void put_label(struct mg_buf *out, const char *value) {
+  for (; *value; value++) {
+    const char *escape = *value == '\n' ? "\\n" : *value == '"' ? "\\\"" : *value == '\\' ? "\\\\" : NULL;
+    if (escape) {
+      mg_buf_put(out, mg_str_of(escape));
+    } else {
+      mg_buf_byte(out, *value);
+    }
+  }
+}
+
+static void write_requests(const struct mg_metrics *metrics, const char *name, struct mg_buf *out) {
+  for (size_t i = 0; i < (metrics->kinds.n + 1) * MG_METRICS_OPERATIONS * 2; i++) {
+    uint64_t n = get(&metrics->requests[i]);
+    size_t kind = i / 2 / MG_METRICS_OPERATIONS;
+    if (n > 0) {
+      mg_buf_printf(out, "%s{operation=\"%s\",kind=\"", name, operations[i / 2 % MG_METRICS_OPERATIONS]);
+      put_label(out, kind < metrics->kinds.n ? metrics->kinds.list[kind] : "other");
+      mg_buf_printf(out, "\",allowed=\"%s\"} %" PRIu64 "\n", i % 2 ? "true" : "false", n);
+    }
+  }
+}
+
+static void write_duration(const struct mg_metrics *metrics, const char *name, struct mg_buf *out) {
+  uint64_t sum = 0, ns = get(&metrics->duration_ns);
+  for (size_t i = 0; i <= BUCKETS; i++) {
+    sum += get(&metrics->duration[i]);
+    mg_buf_printf(out, "%s_bucket{le=\"%s\"} %" PRIu64 "\n", name, i < BUCKETS ? buckets[i].le : "+Inf", sum);
+  }
+  mg_buf_printf(out, "%s_sum %" PRIu64 ".%09" PRIu64 "\n", name, ns / 1000000000, ns % 1000000000);
+  mg_buf_printf(out, "%s_count %" PRIu64 "\n", name, sum);
+}
+
+static void write_evaluations(const struct mg_metrics *metrics, const char *name, struct mg_buf *out) {
+  for (size_t i = 0; i < metrics->policies.n * MG_METRICS_RESULTS; i++) {
+    mg_buf_printf(out, "%s{policy=\"", name);
+    put_label(out, metrics->policies.list[i / MG_METRICS_RESULTS]);
+    mg_buf_printf(out, "\",result=\"%s\"} %" PRIu64 "\n", results[i % MG_METRICS_RESULTS], get(&metrics->evaluations[i]));
+  }
+}
+
+static void write_policies(const struct mg_metrics *metrics, const char *name, struct mg_buf *out) {
+  mg_buf_printf(out, "%s %zu\n", name, metrics->policies.n);
+}
+
+static void write_refused(const struct mg_metrics *metrics, const char *name, struct mg_buf *out) {
+  for (size_t i = 0; i < MG_REFUSE_N; i++) {
+    mg_buf_printf(out, "%s{reason=\"%s\"} %" PRIu64 "\n", name, mg_refusal_rows[i].label, get(&metrics->refused[i]));
+  }
+}
+
+static void write_reloads(const struct mg_metrics *metrics, const char *name, struct mg_buf *out) {
+  for (size_t i = 0; i < MG_METRICS_RELOADS; i++) {
+    mg_buf_printf(out, "%s{result=\"%s\"} %" PRIu64 "\n", name, reloads[i], get(&metrics->reloads[i]));
+  }
+}
+
+static void write_last_reload(const struct mg_metrics *metrics, const char *name, struct mg_buf *out) {
+  mg_buf_printf(out, "%s %" PRId64 "\n", name, atomic_load(&metrics->last_reload));
+}
+
+static void write_expiry(const struct mg_metrics *metrics, const char *name, struct mg_buf *out) {
+  mg_buf_printf(out, "%s %" PRId64 "\n", name, atomic_load(&metrics->expiry));
+}
+
+static void write_build(const struct mg_metrics *metrics, const char *name, struct mg_buf *out) {
+  mg_buf_printf(out, "%s{version=\"", name);
+  put_label(out, metrics->version);
+  mg_buf_lit(out, "\"} 1\n");
+}
+
+static void write_cpu(const struct mg_metrics *metrics, const char *name, struct mg_buf *out) {
+  (void)metrics;
+  struct rusage usage = {0};
+  if (getrusage(RUSAGE_SELF, &usage) == 0) {
+    int64_t us = ((int64_t)usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 + usage.ru_utime.tv_usec +
+                 usage.ru_stime.tv_usec;
+    mg_buf_printf(out, "%s %" PRId64 ".%06" PRId64 "\n", name, us / 1000000, us % 1000000);
+  }
+}
+
+static void write_resident(const struct mg_metrics *metrics, const char *name, struct mg_buf *out) {
+  (void)metrics;
+  FILE *file = fopen("/proc/self/statm", "re");
+  char line[128] = "";
+  if (file && fgets(line, sizeof line, file)) {
+    char *rest = strchr(line, ' '); /* behind the total size stands the resident one, in pages */
+    unsigned long long pages = rest ? strtoull(rest, NULL, 10) : 0;
+    mg_buf_printf(out, "%s %llu\n", name, pages * (unsigned long long)sysconf(_SC_PAGESIZE));
+  }
+  if (file) {
+    (void)fclose(file);
+  }
+}
+
+static void write_fds(const struct mg_metrics *metrics, const char *name, struct mg_buf *out) {
+  (void)metrics;
+  size_t n = 0;
+  DIR *dir = opendir("/proc/self/fd");
+  if (!dir) {
+    return;
+  }
+  for (const struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
+    n += entry->d_name[0] != '.';
+  }
+  closedir(dir);
+  mg_buf_printf(out, "%s %zu\n", name, n - 1); /* not the one that was reading */
+}
+
+static void write_start(const struct mg_metrics *metrics, const char *name, struct mg_buf *out) {
+  mg_buf_printf(out, "%s %" PRId64 "\n", name, atomic_load(&metrics->started));
+}
+
+static const struct {
+  const char *name, *type, *help;
+  void (*write)(const struct mg_metrics *metrics, const char *name, struct mg_buf *out);
+} families[] = {
+  {"mlgate_admission_requests_total", "counter", "Reviews answered.", write_requests},
+  {"mlgate_admission_duration_seconds", "histogram", "Time from a complete review to its answer.", write_duration},
+  {"mlgate_policy_evaluations_total", "counter", "Policies that matched a review, by what came of it.", write_evaluations},
+  {"mlgate_policies", "gauge", "Policies loaded.", write_policies},
+  {"mlgate_http_refused_total", "counter", "Requests refused before they became a review.", write_refused},
+  {"mlgate_config_reloads_total", "counter", "Attempts to read policies, context and certificates anew.", write_reloads},
+  {"mlgate_config_last_reload_success_timestamp_seconds", "gauge", "When the last of them succeeded.", write_last_reload},
+  {"mlgate_certificate_expiry_timestamp_seconds", "gauge", "When the server certificate ends.", write_expiry},
+  {"mlgate_build_info", "gauge", "The version that is running.", write_build},
+  {"process_cpu_seconds_total", "counter", "CPU time of the process and of the kernel for it.", write_cpu},
+  {"process_resident_memory_bytes", "gauge", "Resident memory.", write_resident},
+  {"process_open_fds", "gauge", "Open file descriptors.", write_fds},
+  {"process_start_time_seconds", "gauge", "Start of the process since the Unix epoch.", write_start},
+};
+
+void mg_metrics_write(const struct mg_metrics *metrics, struct mg_buf *out) {
+  for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+    mg_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", families[i].name, families[i].help, families[i].name, families[i].type);
+    families[i].write(metrics, families[i].name, out);
+  }
+}
