@@ -1,0 +1,181 @@
+#include "report/report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "report/format.h"
+
+#define FLUSH_AT ((size_t)1 << 16)
+
+/* A row for each format. */
+#define FORMATS(F) F(text) F(json)
+
+#define F(name) &mg_format_##name,
+static const struct mg_format *const formats[] = {FORMATS(F)};
+#undef F
+#define F(name) #name,
+const char *const mg_report_format_names[] = {FORMATS(F) NULL};
+#undef F
+#define FORMAT_COUNT (sizeof formats / sizeof *formats)
+
+const char *const mg_exception_state_words[] = {"active", "expiring", "expired"};
+
+struct output {
+  const struct mg_format *format;
+  struct mg_sink sink;
+};
+
+struct mg_report {
+  struct output outputs[MG_REPORT_FORMATS_MAX];
+  size_t count;
+  struct mg_report_totals totals;
+};
+
+static void sink_init(struct mg_sink *sink, int fd) {
+  sink->fd = fd;
+  mg_buf_init(&sink->out, NULL, MG_SINK_MAX);
+  mg_buf_init(&sink->results, NULL, MG_SINK_MAX);
+  mg_buf_init(&sink->errors, NULL, MG_SINK_MAX);
+  mg_buf_init(&sink->exceptions, NULL, MG_SINK_MAX);
+  mg_buf_init(&sink->scratch, NULL, MG_SINK_MAX);
+}
+
+static void sink_fini(struct mg_sink *sink) {
+  if (sink->fd > STDERR_FILENO) close(sink->fd);
+  mg_buf_fini(&sink->out);
+  mg_buf_fini(&sink->results);
+  mg_buf_fini(&sink->errors);
+  mg_buf_fini(&sink->exceptions);
+  mg_buf_fini(&sink->scratch);
+}
+
+static bool sink_failed(const struct mg_sink *sink) {
+  return sink->out.failed || sink->results.failed || sink->errors.failed || sink->exceptions.failed || sink->scratch.failed;
+}
+
+void mg_sink_write(struct mg_sink *sink, struct mg_buf *buf) {
+  for (size_t done = 0; done < buf->n && !sink->error;) {
+    ssize_t n = write(sink->fd, buf->p + done, buf->n - done);
+    if (n >= 0) done += (size_t)n;
+    else if (errno != EINTR) sink->error = errno;
+  }
+  buf->n = 0;
+}
+
+void mg_sink_json(struct mg_sink *sink, struct mg_buf *to, mg_str text) {
+  sink->scratch.n = 0;
+  mg_buf_clean(&sink->scratch, text);
+  mg_buf_json(to, mg_buf_str(&sink->scratch));
+}
+
+static const struct mg_format *format_of(mg_str name) {
+  for (size_t i = 0; i < FORMAT_COUNT; i++)
+    if (mg_str_is(name, formats[i]->name)) return formats[i];
+  return NULL;
+}
+
+static int unknown_format(mg_str name, struct mg_err *err) {
+  struct mg_arena arena;
+  struct mg_buf all;
+  mg_arena_init(&arena, 1 << 16, 0);
+  mg_buf_init(&all, &arena, 1024);
+  for (size_t i = 0; i < FORMAT_COUNT; i++) mg_buf_printf(&all, "%s%s", i ? ", " : "", formats[i]->name);
+  mg_str hint = mg_did_you_mean(&arena, name, mg_report_format_names);
+  int code = mg_err_set(err, MG_E_USAGE, "--format: there is no format \"%.*s\"; there are %.*s%.*s", MG_FMT(name),
+                        MG_FMT(mg_buf_str(&all)), MG_FMT(hint));
+  mg_arena_fini(&arena);
+  return code;
+}
+
+static int add_output(struct mg_report *report, const char *spec, struct mg_err *err) {
+  mg_str name = mg_str_of(spec);
+  size_t equals = mg_str_find(name, '=');
+  const char *file = equals < name.n ? name.p + equals + 1 : NULL;
+  name.n = equals;
+  const struct mg_format *format = format_of(name);
+  if (!format) return unknown_format(name, err);
+  if (report->count == MG_REPORT_FORMATS_MAX) return mg_err_set(err, MG_E_USAGE, "--format: at most %d", MG_REPORT_FORMATS_MAX);
+  for (size_t i = 0; !file && i < report->count; i++)
+    if (report->outputs[i].sink.fd == STDOUT_FILENO)
+      return mg_err_set(err, MG_E_USAGE, "--format: only one report can go to standard output; write --format %s=FILE",
+                        format->name);
+  if (file && !*file) return mg_err_set(err, MG_E_USAGE, "--format: no file behind \"%s\"", spec);
+  int fd = file ? open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666) : STDOUT_FILENO;
+  if (fd < 0) return mg_err_set(err, MG_E_IO, "--format: %s: %s", file, strerror(errno));
+  struct output *output = &report->outputs[report->count++];
+  output->format = format;
+  sink_init(&output->sink, fd);
+  return 0;
+}
+
+int mg_report_new(struct mg_report **ret_report, const char *const *specs, size_t count, struct mg_err *err) {
+  static const char *const usual[] = {"text"};
+  *ret_report = NULL;
+  struct mg_report *report = calloc(1, sizeof *report);
+  if (!report) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (count == 0) specs = usual, count = 1;
+  for (size_t i = 0; i < count; i++) {
+    int code = add_output(report, specs[i], err);
+    if (code < 0) {
+      mg_report_free(report);
+      return code;
+    }
+  }
+  *ret_report = report;
+  return 0;
+}
+
+void mg_report_free(struct mg_report *report) {
+  for (size_t i = 0; report && i < report->count; i++) sink_fini(&report->outputs[i].sink);
+  free(report);
+}
+
+struct mg_report_totals *mg_report_totals(struct mg_report *report) {
+  return &report->totals;
+}
+
+static void flush(struct mg_sink *sink, size_t at) {
+  if (sink->out.n > at) mg_sink_write(sink, &sink->out);
+}
+
+void mg_report_result(struct mg_report *report, const struct mg_report_result *result) {
+  const struct mg_verdict *verdict = result->verdict;
+  report->totals.objects++;
+  report->totals.mutated += verdict->patch.count > 0;
+  for (size_t i = 0; i <= MG_OUT_EXEMPTED; i++)
+    if (verdict->counts[i]) {
+      report->totals.outcomes[i]++;
+      break;
+    }
+  for (size_t i = 0; i < report->count; i++) {
+    report->outputs[i].format->result(&report->outputs[i].sink, result);
+    flush(&report->outputs[i].sink, FLUSH_AT);
+  }
+}
+
+void mg_report_error(struct mg_report *report, const struct mg_report_error *error) {
+  report->totals.errors++;
+  for (size_t i = 0; i < report->count; i++) {
+    report->outputs[i].format->error(&report->outputs[i].sink, error);
+    flush(&report->outputs[i].sink, FLUSH_AT);
+  }
+}
+
+void mg_report_exception(struct mg_report *report, const struct mg_report_exception *exception) {
+  for (size_t i = 0; i < report->count; i++) report->outputs[i].format->exception(&report->outputs[i].sink, exception);
+}
+
+int mg_report_end(struct mg_report *report, struct mg_err *err) {
+  int code = 0;
+  for (size_t i = 0; i < report->count; i++) {
+    struct mg_sink *sink = &report->outputs[i].sink;
+    const char *name = report->outputs[i].format->name;
+    if (!sink_failed(sink)) report->outputs[i].format->end(sink, &report->totals);
+    flush(sink, 0);
+    if (sink->error) code = mg_err_set(err, MG_E_IO, "the %s report cannot be written: %s", name, strerror(sink->error));
+    else if (sink_failed(sink)) code = mg_err_set(err, MG_E_NOMEM, "the %s report is too large, or out of memory", name);
+  }
+  return code;
+}
