@@ -1,0 +1,301 @@
+#include "app/answer.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "admit/admit.h"
+#include "base/log.h"
+#include "http/metrics.h"
+
+#define ALLOWED_FIRST 100 /* allowed reviews that are logged one by one at level debug; then each ALLOWED_EACHth */
+#define ALLOWED_EACH 100
+
+struct generation {
+  struct generation *older; /* in the list of those that were replaced */
+  struct mg_snapshot *snapshot;
+  struct mg_metrics *metrics;
+  uint64_t number;
+  int64_t since;
+  atomic_uint users; /* reviews that see it */
+};
+
+struct mg_answerer {
+  pthread_mutex_t lock; /* of `now`, for as long as it takes to count a user */
+  struct generation *now;
+  /* Whoever adds counters up or moves them to the next generation, so that nobody reads half of it; never in a review. */
+  pthread_mutex_t sums;
+  struct generation *old;
+  char *version;
+  _Atomic uint64_t allowed;
+};
+
+static const enum mg_metrics_result results[MG_RESULTS] = {
+    [MG_RESULT_PASS] = MG_METRICS_PASS, [MG_RESULT_EXEMPTED] = MG_METRICS_EXEMPT, [MG_RESULT_AUDIT] = MG_METRICS_AUDIT,
+    [MG_RESULT_WARN] = MG_METRICS_WARN, [MG_RESULT_DENY] = MG_METRICS_DENY,
+};
+
+static const enum mg_metrics_operation operations[] = {
+    [MG_CREATE] = MG_METRICS_CREATE,
+    [MG_UPDATE] = MG_METRICS_UPDATE,
+    [MG_DELETE] = MG_METRICS_DELETE,
+    [MG_CONNECT] = MG_METRICS_CONNECT,
+};
+
+/* The one place where a review comes to its generation. */
+static struct generation *take(struct mg_answerer *answerer) {
+  pthread_mutex_lock(&answerer->lock);
+  struct generation *g = answerer->now;
+  atomic_fetch_add_explicit(&g->users, 1, memory_order_relaxed);
+  pthread_mutex_unlock(&answerer->lock);
+  return g;
+}
+
+static void give_back(struct generation *g) {
+  atomic_fetch_sub_explicit(&g->users, 1, memory_order_release);
+}
+
+/* Names are not NUL-terminated where they come from; a kind of a second group gets its group behind it. */
+static const char **kind_names(const struct mg_kind_table *kinds, struct mg_arena *arena) {
+  const char **names = MG_NEW_N(arena, const char *, kinds->count + 1);
+  for (uint32_t i = 0; names && i < kinds->count; i++) {
+    const struct mg_kind_row *row = &kinds->rows[i];
+    bool second = false;
+    for (uint32_t k = 0; k < i && !second; k++) second = mg_str_eq(kinds->rows[k].kind, row->kind);
+    names[i] = mg_arena_printf(arena, second ? "%.*s.%.*s" : "%.*s", MG_FMT(row->kind), MG_FMT(row->group)).p;
+  }
+  return names;
+}
+
+static const char **policy_names(const struct mg_snapshot *snapshot, struct mg_arena *arena) {
+  uint32_t count = mg_snapshot_policy_count(snapshot);
+  const char **names = MG_NEW_N(arena, const char *, count + 1);
+  for (uint32_t i = 0; names && i < count; i++) names[i] = mg_arena_dup(arena, mg_snapshot_policy(snapshot, i)->name).p;
+  return names;
+}
+
+static int make_metrics(struct generation *g, const char *version, struct mg_err *err) {
+  struct mg_arena arena;
+  const struct mg_kind_table *kinds = mg_snapshot_kinds(g->snapshot);
+  mg_arena_init(&arena, (size_t)64 << 20, 0);
+  struct mg_metrics_options options = {.version = version, .kinds = kind_names(kinds, &arena), .n_kinds = kinds->count,
+                                       .policies = policy_names(g->snapshot, &arena),
+                                       .n_policies = mg_snapshot_policy_count(g->snapshot)};
+  int code = arena.failed ? mg_err_set(err, MG_E_NOMEM, "out of memory") : mg_metrics_new(&options, &g->metrics, err);
+  mg_arena_fini(&arena);
+  return code;
+}
+
+static void generation_free(struct generation *g) {
+  if (!g) return;
+  mg_snapshot_unref(g->snapshot);
+  mg_metrics_free(g->metrics);
+  free(g);
+}
+
+static int generation_new(struct generation **ret, struct mg_snapshot *snapshot, const char *version, struct mg_err *err) {
+  struct generation *g = calloc(1, sizeof *g);
+  if (!g) {
+    mg_snapshot_unref(snapshot);
+    return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  }
+  *g = (struct generation){.snapshot = snapshot, .number = 1, .since = (int64_t)time(NULL)};
+  int code = make_metrics(g, version, err);
+  if (code < 0) generation_free(g);
+  else *ret = g;
+  return code;
+}
+
+int mg_answerer_new(struct mg_answerer **ret, struct mg_snapshot *snapshot, const char *version, struct mg_err *err) {
+  struct mg_answerer *answerer = calloc(1, sizeof *answerer);
+  *ret = NULL;
+  if (answerer) answerer->version = strdup(version);
+  if (!answerer || !answerer->version) {
+    free(answerer);
+    mg_snapshot_unref(snapshot);
+    return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  }
+  pthread_mutex_init(&answerer->lock, NULL);
+  pthread_mutex_init(&answerer->sums, NULL);
+  int code = generation_new(&answerer->now, snapshot, version, err);
+  if (code < 0) {
+    mg_answerer_free(answerer);
+    return code;
+  }
+  mg_answerer_reloaded(answerer, true);
+  *ret = answerer;
+  return 0;
+}
+
+void mg_answerer_free(struct mg_answerer *answerer) {
+  if (!answerer) return;
+  generation_free(answerer->now);
+  while (answerer->old) {
+    struct generation *g = answerer->old;
+    answerer->old = g->older;
+    generation_free(g);
+  }
+  pthread_mutex_destroy(&answerer->lock);
+  pthread_mutex_destroy(&answerer->sums);
+  free(answerer->version);
+  free(answerer);
+}
+
+/* Under `sums`. What the last reviews of an old generation counted goes to the one of now, and then it is off the list. */
+static struct generation *cut_unused(struct mg_answerer *answerer) {
+  struct generation *unused = NULL, **link = &answerer->old;
+  while (*link) {
+    struct generation *g = *link;
+    bool used = atomic_load_explicit(&g->users, memory_order_acquire) > 0;
+    mg_metrics_carry(answerer->now->metrics, g->metrics);
+    if (used) {
+      link = &g->older;
+      continue;
+    }
+    *link = g->older;
+    g->older = unused;
+    unused = g;
+  }
+  return unused;
+}
+
+bool mg_answerer_tidy(struct mg_answerer *answerer) {
+  pthread_mutex_lock(&answerer->sums);
+  struct generation *unused = cut_unused(answerer);
+  bool all = !answerer->old;
+  pthread_mutex_unlock(&answerer->sums);
+  while (unused) {
+    struct generation *g = unused;
+    unused = g->older;
+    generation_free(g);
+  }
+  return all;
+}
+
+int mg_answerer_swap(struct mg_answerer *answerer, struct mg_snapshot *snapshot, struct mg_err *err) {
+  struct generation *g = NULL;
+  int code = generation_new(&g, snapshot, answerer->version, err);
+  if (code < 0) return code;
+  pthread_mutex_lock(&answerer->sums);
+  struct generation *old = answerer->now;
+  g->number = old->number + 1;
+  pthread_mutex_lock(&answerer->lock);
+  answerer->now = g;
+  pthread_mutex_unlock(&answerer->lock);
+  old->older = answerer->old;
+  answerer->old = old;
+  mg_metrics_carry(g->metrics, old->metrics);
+  pthread_mutex_unlock(&answerer->sums);
+  (void)mg_answerer_tidy(answerer);
+  return 0;
+}
+
+void mg_answerer_refused(struct mg_answerer *answerer, enum mg_refusal why) {
+  struct generation *g = take(answerer);
+  mg_metrics_refused(g->metrics, why);
+  give_back(g);
+}
+
+void mg_answerer_reloaded(struct mg_answerer *answerer, bool well) {
+  struct generation *g = take(answerer);
+  mg_metrics_reload(g->metrics, well ? MG_METRICS_RELOAD_OK : MG_METRICS_RELOAD_FAILED, (int64_t)time(NULL));
+  give_back(g);
+}
+
+void mg_answerer_expiry(struct mg_answerer *answerer, int64_t unix_seconds) {
+  struct generation *g = take(answerer);
+  mg_metrics_expiry(g->metrics, unix_seconds);
+  give_back(g);
+}
+
+void mg_answerer_metrics(struct mg_answerer *answerer, struct mg_buf *out) {
+  (void)mg_answerer_tidy(answerer);
+  pthread_mutex_lock(&answerer->sums);
+  mg_metrics_write(answerer->now->metrics, out);
+  pthread_mutex_unlock(&answerer->sums);
+}
+
+static void count(const struct generation *g, const struct mg_summary *s, uint64_t nanoseconds) {
+  enum mg_metrics_operation operation = s->decided ? operations[s->operation] : MG_METRICS_OTHER_OPERATION;
+  mg_metrics_review(g->metrics, operation, s->decided ? s->kind_index : SIZE_MAX, s->allowed, nanoseconds);
+  if (!s->policy_results) return;
+  for (uint32_t i = 0; i < mg_snapshot_policy_count(g->snapshot); i++)
+    if (s->policy_results[i] != MG_RESULT_NO_MATCH) mg_metrics_policy(g->metrics, i, results[s->policy_results[i]]);
+}
+
+static mg_str denying_policies(const struct mg_snapshot *snapshot, const struct mg_summary *s, struct mg_arena *arena) {
+  struct mg_buf names;
+  mg_buf_init(&names, arena, MG_LOG_VALUE + 1);
+  for (uint32_t i = 0; s->policy_results && i < mg_snapshot_policy_count(snapshot) && !names.failed; i++) {
+    if (s->policy_results[i] != MG_RESULT_DENY) continue;
+    if (names.n) mg_buf_byte(&names, ',');
+    mg_buf_put(&names, mg_snapshot_policy(snapshot, i)->name);
+  }
+  return mg_buf_str(&names);
+}
+
+static void log_known(struct mg_log_line *line, const char *key, mg_str value) {
+  if (value.n) mg_log_str(line, key, value);
+}
+
+static void log_review(struct mg_answerer *answerer, const struct mg_snapshot *snapshot, bool mutate,
+                       const struct mg_answer *answer, uint64_t nanoseconds, struct mg_arena *arena) {
+  const struct mg_summary *s = &answer->summary;
+  struct mg_log_line line;
+  if (s->decided && s->allowed) {
+    uint64_t n = atomic_fetch_add_explicit(&answerer->allowed, 1, memory_order_relaxed);
+    if (n >= ALLOWED_FIRST && n % ALLOWED_EACH) return;
+  }
+  if (!s->decided) mg_log_begin(&line, MG_LOG_WARN, "not reviewed");
+  else mg_log_begin(&line, s->allowed ? MG_LOG_DEBUG : MG_LOG_INFO, s->allowed ? "allowed" : "denied");
+  if (line.off) return;
+  mg_log_str(&line, "path", mutate ? MG_S("/mutate") : MG_S("/validate"));
+  log_known(&line, "uid", s->uid);
+  log_known(&line, "kind", s->kind);
+  log_known(&line, "namespace", s->ns);
+  log_known(&line, "name", s->name);
+  log_known(&line, "user", s->user);
+  if (s->decided) mg_log_str(&line, "operation", mg_str_of(mg_operation_words[s->operation]));
+  else mg_log_int(&line, "status", answer->http_status);
+  if (s->decided && !s->allowed) mg_log_str(&line, "policies", denying_policies(snapshot, s, arena));
+  if (s->decided && s->allowed) mg_log_bool(&line, "patched", s->patched);
+  log_known(&line, "message", s->message);
+  mg_log_int(&line, "duration_us", (int64_t)(nanoseconds / 1000));
+  mg_log_end(&line);
+}
+
+static uint64_t monotonic(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+unsigned mg_answerer_review(struct mg_answerer *answerer, bool mutate, mg_str body, struct mg_arena *arena, mg_str *ret_body) {
+  struct mg_answer answer = {0};
+  uint64_t start = monotonic();
+  struct generation *g = take(answerer);
+  mg_admit(g->snapshot, mutate ? MG_MUTATE : MG_VALIDATE, body, (int64_t)time(NULL), arena, &answer);
+  uint64_t took = monotonic() - start;
+  count(g, &answer.summary, took);
+  log_review(answerer, g->snapshot, mutate, &answer, took, arena);
+  give_back(g);
+  *ret_body = mg_buf_str(&answer.body);
+  return answer.http_status;
+}
+
+static void write_time(struct mg_buf *out, const char *name, int64_t at) {
+  char text[32];
+  struct tm tm;
+  time_t t = (time_t)at;
+  if (gmtime_r(&t, &tm) && strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm) > 0) mg_buf_printf(out, "%s %s\n", name, text);
+}
+
+void mg_answerer_describe(struct mg_answerer *answerer, struct mg_buf *out) {
+  struct generation *g = take(answerer);
+  mg_buf_printf(out, "policies %u\nexceptions %u\nkinds %u\ngeneration %" PRIu64 "\n", mg_snapshot_policy_count(g->snapshot),
+                mg_snapshot_exception_count(g->snapshot), mg_snapshot_kinds(g->snapshot)->count, g->number);
+  write_time(out, "loaded", g->since);
+  give_back(g);
+}

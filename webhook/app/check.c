@@ -1,0 +1,121 @@
+/* mlgate check: what the webhook would answer to the objects of files, as a report. */
+#include <stdio.h>
+#include <time.h>
+
+#include "app/command.h"
+#include "app/inputs.h"
+#include "app/judge.h"
+#include "app/policies.h"
+
+#define DAY 86400
+#define ENDS_SOON (14 * DAY)
+
+struct check_options {
+  struct mg_policy_files files;
+  const char *ns, *user;
+  uint32_t operation;
+  struct mg_strings groups, formats;
+  struct mg_opt_int warn_exit_code, now;
+  bool allow_empty;
+};
+
+#define AT(member) offsetof(struct check_options, member)
+static const struct mg_option options[] = {
+    MG_POLICY_OPTIONS(struct check_options, files),
+    {"namespace", "NS", &mg_o_text, AT(ns), .doc = "of objects that name none", .def = "default"},
+    {"operation", "OP", &mg_o_word, AT(operation), .doc = "CREATE, UPDATE, DELETE or CONNECT", .def = "CREATE",
+     .words = mg_operation_words},
+    {"user", "USER", &mg_o_text, AT(user), .doc = "who asks"},
+    {"group", "GROUP", &mg_o_list, AT(groups), .doc = "a group of the user; repeats"},
+    {"format", "F[=FILE]", &mg_o_list, AT(formats), .doc = "text or json, to FILE; repeats [text]"},
+    {"warn-exit-code", "N", &mg_o_number, AT(warn_exit_code), .doc = "exit with N where something warns",
+     .max = 255},
+    {"allow-empty", NULL, &mg_o_flag, AT(allow_empty), .doc = "nothing to check is no error"},
+    {"now", "TIME", &mg_o_time, AT(now), .doc = "date or timestamp for exceptions [now]"},
+    MG_OPTIONS_END,
+};
+
+static mg_str expires_text(const struct mg_exception *e, char *text, size_t size) {
+  mg_str given = mg_string(MG_GET(MG_GET(e->at, "spec"), "expires"));
+  time_t when = (time_t)e->expires;
+  struct tm tm = {0};
+  if (given.n) return given;
+  gmtime_r(&when, &tm);
+  return (mg_str){text, strftime(text, size, "%Y-%m-%dT%H:%M:%SZ", &tm)};
+}
+
+/* Those that matched, have ended or end soon. */
+static void report_exceptions(struct mg_report *report, const struct mg_snapshot *snapshot, const bool *matched, int64_t now) {
+  for (uint32_t i = 0; i < mg_snapshot_exception_count(snapshot); i++) {
+    const struct mg_exception *e = mg_snapshot_exception(snapshot, i);
+    struct mg_report_exception line = {.name = e->name, .state = MG_EXCEPTION_ACTIVE};
+    char text[32];
+    if (e->expires <= now) line.state = MG_EXCEPTION_EXPIRED;
+    else if (e->expires - now <= ENDS_SOON) line.state = MG_EXCEPTION_EXPIRING;
+    else if (!matched[i]) continue;
+    line.expires = expires_text(e, text, sizeof text);
+    mg_pos(e->at, &line.pos);
+    mg_report_exception(report, &line);
+  }
+}
+
+static int exit_status(const struct check_options *o, const struct mg_report_totals *t, bool any_document) {
+  if (t->errors || (!any_document && !o->allow_empty)) return MG_EXIT_INPUT;
+  if (t->outcomes[MG_OUT_DENY]) return MG_EXIT_DENIED;
+  return t->outcomes[MG_OUT_WARN] && o->warn_exit_code.set ? (int)o->warn_exit_code.value : MG_EXIT_OK;
+}
+
+static int find_inputs(struct mg_inputs *inputs, const struct mg_strings *args, struct mg_err *err) {
+  for (size_t i = 0; i < args->count; i++) {
+    int code = mg_inputs_add(inputs, args->items[i], err);
+    if (code < 0) return mg_err_wrap(err, "%s", args->items[i]);
+  }
+  return 0;
+}
+
+static int check(const struct check_options *o, struct mg_judge *judge, const struct mg_strings *args, struct mg_err *err) {
+  struct mg_inputs inputs = {.arena = &judge->keep};
+  int code = find_inputs(&inputs, args, err);
+  for (size_t i = 0; code == 0 && i < inputs.count; i++) code = mg_judge_file(judge, &inputs.items[i], err);
+  if (code < 0) return code;
+  report_exceptions(judge->report, judge->snapshot, judge->matched, judge->now);
+  code = mg_report_end(judge->report, err);
+  struct mg_report_totals *totals = mg_report_totals(judge->report);
+  bool any_document = totals->objects || totals->skipped;
+  if (!any_document && !totals->errors && !o->allow_empty) fputs("mlgate check: nothing found to check\n", stderr);
+  return code < 0 ? code : exit_status(o, totals, any_document);
+}
+
+static void unrefp(struct mg_snapshot **snapshot) {
+  mg_snapshot_unref(*snapshot);
+}
+
+static void free_reportp(struct mg_report **report) {
+  mg_report_free(*report);
+}
+
+static int run(const void *given, const struct mg_strings *args) {
+  const struct check_options *o = given;
+  __attribute__((cleanup(unrefp))) struct mg_snapshot *snapshot = NULL;
+  __attribute__((cleanup(free_reportp))) struct mg_report *report = NULL;
+  __attribute__((cleanup(mg_judge_fini))) struct mg_judge judge = {0};
+  struct mg_err err = {0};
+  int code = mg_report_new(&report, o->formats.items, o->formats.count, &err);
+  if (code == 0 && mg_load_policies(&o->files, &snapshot) < 0) return MG_EXIT_USAGE;
+  if (code == 0) {
+    struct mg_request usual = {.ns = mg_str_of(o->ns), .user = mg_str_of(o->user), .operation = (enum mg_operation)o->operation};
+    code = mg_judge_init(&judge, snapshot, report, &usual, &o->groups, &err);
+  }
+  if (code == 0) {
+    judge.now = o->now.set ? o->now.value : (int64_t)time(NULL);
+    code = check(o, &judge, args, &err);
+  }
+  if (code < 0) fprintf(stderr, "mlgate check: %s\n", err.text);
+  return code < 0 ? MG_EXIT_USAGE : code;
+}
+
+const struct mg_command mg_command_check = {
+    .name = "check", .args = "[FILE|DIR|-]...", .doc = "judge manifests as the webhook would", .options = options,
+    .size = sizeof(struct check_options), .run = run,
+    .more = "Without --policies: ./policies if it exists, else the built-in pack.\n"
+            "Exit: 0 nothing denied, 1 denied, 2 usage or policies, 3 unreadable or empty."};

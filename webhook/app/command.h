@@ -1,0 +1,21 @@
+/* What a command is: one row in main.c. */
+#pragma once
+#include "app/options.h"
+
+enum mg_exit { MG_EXIT_OK, MG_EXIT_DENIED, MG_EXIT_USAGE, MG_EXIT_INPUT };
+
+struct mg_command {
+  const char *name;
+  const char *args; /* what may follow the options; NULL: nothing */
+  const char *doc;  /* one line */
+  const char *more; /* behind the options in the help; NULL: none */
+  const struct mg_option *options;
+  size_t size; /* of what the options are read to */
+  /* The result is the exit status. */
+  int (*run)(const void *options, const struct mg_strings *args);
+};
+
+extern const struct mg_command mg_command_serve;
+extern const struct mg_command mg_command_check;
+extern const struct mg_command mg_command_certs;
+extern const struct mg_command mg_command_manifests;

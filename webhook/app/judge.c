@@ -1,0 +1,217 @@
+#include "app/judge.h"
+
+#include <stdio.h>
+
+#include "doc/yaml.h"
+
+#define JUDGE_KEEP ((size_t)8 << 20)
+#define KEEP_MAX ((size_t)512 << 20)
+
+/* One document on its way. */
+struct document {
+  struct mg_judge *judge;
+  const char *file;
+  uint32_t number;
+  struct mg_duplicate **duplicates; /* of the whole file, by place */
+  size_t duplicate_count, duplicates_left;
+};
+
+static void report_error(struct mg_judge *judge, const char *file, uint32_t line, uint32_t column, const char *message) {
+  struct mg_report_error error = {file, line, column, mg_str_of(message)};
+  mg_report_error(judge->report, &error);
+}
+
+/* ---- duplicate keys ---- */
+
+#define LAST_HOLDS "; the last one holds"
+
+static size_t gather_duplicates(struct document *d, struct mg_duplicate *newest, struct mg_arena *arena) {
+  size_t all = 0, n = 0;
+  for (struct mg_duplicate *x = newest; x; x = x->next) all++;
+  size_t skip = all > MG_JUDGE_DUPLICATES ? all - MG_JUDGE_DUPLICATES : 0;
+  d->duplicate_count = all - skip;
+  d->duplicates = MG_NEW_N(arena, struct mg_duplicate *, d->duplicate_count + 1);
+  if (!d->duplicates) d->duplicate_count = 0;
+  for (struct mg_duplicate *x = newest; x && n < d->duplicate_count; x = x->next, skip -= skip > 0)
+    if (!skip) d->duplicates[d->duplicate_count - ++n] = x;
+  d->duplicates_left = n;
+  return all - n;
+}
+
+/* `outcome` says what becomes of the two. */
+static mg_str duplicate_text(struct mg_arena *arena, mg_str source, const struct mg_duplicate *x, const char *outcome) {
+  uint32_t line, column, line2, column2;
+  mg_line_of(source, x->first, &line, &column);
+  mg_line_of(source, x->again, &line2, &column2);
+  if (x->merge)
+    return mg_arena_printf(arena, "key \"%.*s\" at %u:%u is overwritten by the merge key at %u:%u", MG_FMT(x->key), line, column,
+                           line2, column2);
+  return mg_arena_printf(arena, "key \"%.*s\" is there twice, at %u:%u and at %u:%u%s", MG_FMT(x->key), line, column, line2,
+                         column2, outcome);
+}
+
+/* Takes those that stand inside the node; they belong to one object only. */
+static uint32_t take_duplicates(struct document *d, mg_node node, struct mg_arena *arena, const char *outcome,
+                                struct mg_report_warning *to) {
+  const struct mg_cell *cell = mg_cell_of(node);
+  uint32_t n = 0;
+  for (size_t i = 0; i < d->duplicate_count && d->duplicates_left; i++) {
+    struct mg_duplicate *x = d->duplicates[i];
+    if (!x || x->again < cell->start || x->again >= cell->end) continue;
+    to[n].text = duplicate_text(arena, node.doc->source, x, outcome);
+    mg_line_of(node.doc->source, x->again, &to[n].line, &to[n].column);
+    d->duplicates[i] = NULL;
+    d->duplicates_left--;
+    n++;
+  }
+  return n;
+}
+
+/* Those of nothing that was judged. */
+static void left_duplicates(struct document *d, mg_str source, size_t more) {
+  for (size_t i = 0; i < d->duplicate_count; i++) {
+    struct mg_duplicate *x = d->duplicates[i];
+    uint32_t line, column;
+    if (!x) continue;
+    mg_line_of(source, x->again, &line, &column);
+    mg_str text = duplicate_text(&d->judge->arena, source, x, LAST_HOLDS);
+    MG_BUF_AUTO out;
+    mg_buf_init(&out, NULL, 1 << 16);
+    mg_buf_clean(&out, mg_str_of(d->file));
+    mg_buf_printf(&out, ":%u:%u: warning: ", line, column);
+    mg_buf_clean(&out, text);
+    fprintf(stderr, "%.*s\n", MG_FMT(mg_buf_str(&out)));
+  }
+  if (more) fprintf(stderr, "%s: warning: %zu more duplicate keys\n", d->file, more);
+}
+
+/* ---- objects ---- */
+
+static void note_exceptions(struct mg_judge *judge, const struct mg_verdict *verdict) {
+  for (const struct mg_violation *v = verdict->violations; v; v = v->next)
+    for (uint32_t i = 0; v->exception.n && i < mg_snapshot_exception_count(judge->snapshot); i++)
+      if (mg_str_eq(v->exception, mg_snapshot_exception(judge->snapshot, i)->name)) judge->matched[i] = true;
+}
+
+static int gather_warnings(struct document *d, mg_node object, struct mg_report_result *result, struct mg_err *err) {
+  struct mg_arena *arena = &d->judge->arena;
+  size_t most = d->duplicates_left;
+  for (const struct mg_warning *w = result->verdict->warnings; w; w = w->next) most++;
+  if (!most) return 0;
+  struct mg_report_warning *all = MG_NEW_N(arena, struct mg_report_warning, most);
+  if (!all) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  uint32_t n = take_duplicates(d, object, arena, LAST_HOLDS, all);
+  for (const struct mg_warning *w = result->verdict->warnings; w; w = w->next)
+    all[n++] = (struct mg_report_warning){result->line, result->column, w->text};
+  result->warnings = all;
+  result->warning_count = n;
+  return 0;
+}
+
+static int judge_object(void *ctx, const struct mg_request *request, mg_str api_version, struct mg_err *err) {
+  struct document *d = ctx;
+  struct mg_judge *judge = d->judge;
+  struct mg_verdict verdict;
+  mg_node object = request->object.at ? request->object : request->old_object;
+  struct mg_pos pos;
+  if (!mg_value_pos(object, &pos)) pos = (struct mg_pos){d->file, 1, 1};
+  int code = mg_evaluate(judge->snapshot, request, MG_PHASE_MUTATE | MG_PHASE_VALIDATE, judge->now, &judge->arena, &verdict, err);
+  if (code < 0) return code;
+  struct mg_report_result result = {.file = d->file, .document = d->number, .line = pos.line, .column = pos.column,
+                                    .api_version = api_version, .kind = request->kind, .ns = request->ns, .name = request->name,
+                                    .verdict = &verdict};
+  code = gather_warnings(d, object, &result, err);
+  if (code < 0) return code;
+  note_exceptions(judge, &verdict);
+  mg_report_result(judge->report, &result);
+  return 0;
+}
+
+static void skip_object(void *ctx, mg_node node) {
+  struct document *d = ctx;
+  (void)node;
+  mg_report_totals(d->judge->report)->skipped++;
+}
+
+static int object_error(void *ctx, mg_node at, const char *message) {
+  struct document *d = ctx;
+  struct mg_pos pos;
+  bool placed = mg_value_pos(at, &pos);
+  report_error(d->judge, d->file, placed ? pos.line : 0, placed ? pos.column : 0, message);
+  return 0;
+}
+
+/* ---- files ---- */
+
+/* A review comes from an API server, which never sends a key twice. */
+static bool is_odd_review(struct document *d, mg_node root) {
+  if (!d->duplicates_left || !mg_objects_is_review(root)) return false;
+  struct mg_report_warning *all = MG_NEW_N(&d->judge->arena, struct mg_report_warning, d->duplicates_left);
+  uint32_t n = all ? take_duplicates(d, root, &d->judge->arena, "", all) : 0;
+  for (uint32_t i = 0; i < n; i++) {
+    struct mg_report_error error = {d->file, all[i].line, all[i].column, all[i].text};
+    mg_report_error(d->judge->report, &error);
+  }
+  return n > 0;
+}
+
+static int judge_documents(struct document *d, struct mg_file_doc *docs, struct mg_err *err) {
+  for (; docs; docs = docs->next) {
+    mg_node root = mg_root(&docs->doc);
+    d->number = docs->number;
+    if (!root.at || is_odd_review(d, root)) continue;
+    struct mg_object_visitor visitor = d->judge->visitor;
+    visitor.ctx = d;
+    int code = mg_objects_visit(&visitor, root, &d->judge->arena, err);
+    if (code < 0) return code;
+  }
+  return 0;
+}
+
+static void judge_text(struct mg_judge *judge, const char *file) {
+  struct mg_file_doc *docs = NULL;
+  struct mg_err err = {0};
+  mg_str source = mg_buf_str(&judge->text);
+  struct mg_read how = {.limits = {MG_INPUT_MAX_BYTES, MG_JUDGE_DEPTH, MG_JUDGE_CELLS}, .file = file, .last_wins = true};
+  struct document document = {.judge = judge, .file = file};
+  if (mg_yaml_read(&docs, &judge->arena, source, &how, &err) < 0) report_error(judge, file, err.line, err.column, err.text);
+  size_t more = gather_duplicates(&document, how.duplicates, &judge->arena);
+  if (judge_documents(&document, docs, &err) < 0) report_error(judge, file, 0, 0, err.text);
+  left_duplicates(&document, source, more);
+}
+
+int mg_judge_file(struct mg_judge *judge, const struct mg_input *input, struct mg_err *err) {
+  struct mg_err why = {0};
+  mg_arena_reset(&judge->arena);
+  if (input->problem || mg_input_read(input->path, &judge->text, &why) < 0) {
+    report_error(judge, input->path, 0, 0, input->problem ? input->problem : why.text);
+    if (judge->text.failed) return mg_err_set(err, MG_E_NOMEM, "%s: out of memory", input->path);
+    return 0;
+  }
+  mg_report_totals(judge->report)->files++;
+  judge_text(judge, input->path);
+  return 0;
+}
+
+int mg_judge_init(struct mg_judge *judge, const struct mg_snapshot *snapshot, struct mg_report *report,
+                  const struct mg_request *usual, const struct mg_strings *groups, struct mg_err *err) {
+  *judge = (struct mg_judge){.snapshot = snapshot, .report = report};
+  mg_arena_init(&judge->keep, KEEP_MAX, 0);
+  mg_arena_init(&judge->arena, MG_JUDGE_ARENA, JUDGE_KEEP);
+  mg_buf_init(&judge->text, NULL, MG_INPUT_MAX_BYTES + 1);
+  judge->matched = MG_NEW_N(&judge->keep, bool, mg_snapshot_exception_count(snapshot) + 1);
+  mg_str *list = MG_NEW_N(&judge->keep, mg_str, groups->count + 1);
+  if (!judge->matched || !list) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  for (size_t i = 0; i < groups->count; i++) list[i] = mg_str_of(groups->items[i]);
+  judge->visitor = (struct mg_object_visitor){.kinds = mg_snapshot_kinds(snapshot), .usual = *usual, .object = judge_object,
+                                              .skipped = skip_object, .error = object_error};
+  judge->visitor.usual.group_list = list;
+  judge->visitor.usual.group_count = (uint32_t)groups->count;
+  return 0;
+}
+
+void mg_judge_fini(struct mg_judge *judge) {
+  mg_arena_fini(&judge->keep);
+  mg_arena_fini(&judge->arena);
+  mg_buf_fini(&judge->text);
+}

@@ -1,0 +1,50 @@
+/* Command-line options as tables: one row gives the long option, its MLGATE_ variable, its default, its check and its help. */
+#pragma once
+#include "base/buf.h"
+#include "doc/decode.h"
+
+struct mg_option;
+
+struct mg_option_type {
+  bool flag;   /* `--name` alone means true */
+  bool repeat; /* a list; a variable holds it with commas */
+  /* Reads the value to dst. On failure err says what is wanted, without the option's name. */
+  int (*read)(const struct mg_option *option, const char *value, struct mg_arena *arena, void *dst, struct mg_err *err);
+};
+
+struct mg_option {
+  const char *name;  /* without the dashes */
+  const char *value; /* what stands for the value in the help; NULL for flags */
+  const struct mg_option_type *type;
+  size_t offset;
+  const char *doc;
+  const char *def; /* as it would be typed */
+  const char *const *words;
+  int64_t min, max;
+};
+#define MG_OPTIONS_END {0}
+#define MG_OPTIONS_MAX 64
+
+struct mg_strings {
+  const char **items;
+  size_t count;
+};
+
+extern const struct mg_option_type mg_o_flag;   /* bool */
+extern const struct mg_option_type mg_o_text;   /* const char *, not empty */
+extern const struct mg_option_type mg_o_list;   /* struct mg_strings, of none empty */
+extern const struct mg_option_type mg_o_number; /* struct mg_opt_int, min to max */
+extern const struct mg_option_type mg_o_word;   /* uint32_t: index into words, letters' case aside */
+extern const struct mg_option_type mg_o_time;   /* struct mg_opt_int: Unix seconds */
+
+/* Reads the arguments behind the command's name, then the environment for what they do not give, then defaults, to dst
+ * (zeroed by the caller). Everything else is in ret_args, in order; behind `--` all is. *ret_help: --help or -h was there and
+ * nothing else was looked at. Strings are borrowed, or in the arena. MG_E_USAGE, MG_E_NOMEM, MG_E_LIMIT. */
+int mg_options_read(const struct mg_option *options, int argc, char **argv, struct mg_arena *arena, void *dst,
+                    struct mg_strings *ret_args, bool *ret_help, struct mg_err *err);
+
+/* The lines of help, one an option, at most 80 columns if their texts allow. */
+void mg_options_help(struct mg_buf *out, const struct mg_option *options);
+
+/* A date (its first second, UTC) or an RFC 3339 timestamp, as Unix seconds; years 1970 to 9999. */
+bool mg_time_read(const char *text, int64_t *ret_unix);

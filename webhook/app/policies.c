@@ -1,0 +1,127 @@
+#include "app/policies.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "app/inputs.h"
+#include "base/embedded.h"
+#include "rules/rules.h"
+
+#define LOAD_ARENA ((size_t)1 << 30)
+#define DIAG_TEXT ((size_t)1 << 20)
+#define USUAL_DIR "policies"
+#define BUILT_IN "policies/baseline/"
+
+struct load {
+  struct mg_policy_sources *sources; /* its arena has paths, texts and diagnostics */
+  struct mg_buf *said;
+  bool failed;
+};
+
+void mg_policy_sources_fini(struct mg_policy_sources *sources) {
+  mg_arena_fini(&sources->arena);
+}
+
+static int add_source(struct load *load, const struct mg_source *source, struct mg_err *err) {
+  struct mg_policy_sources *s = load->sources;
+  if (s->count == s->cap) {
+    size_t cap = s->cap ? 2 * s->cap : 64;
+    void *more = mg_arena_grow(&s->arena, s->items, s->cap * sizeof *source, cap * sizeof *source);
+    if (!more) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+    s->items = more;
+    s->cap = cap;
+  }
+  s->items[s->count++] = *source;
+  return 0;
+}
+
+static int add_built_in(struct load *load, struct mg_err *err) {
+  int code = 0;
+  for (size_t i = 0; i < mg_embedded_count && code == 0; i++) {
+    const struct mg_embedded *file = &mg_embedded_files[i];
+    if (!mg_str_starts(mg_str_of(file->name), MG_S(BUILT_IN))) continue;
+    struct mg_source source = {.path = file->name, .text = {(const char *)file->data, file->size}, .pack = true};
+    code = add_source(load, &source, err);
+  }
+  return code;
+}
+
+/* One file that cannot be read does not hide what is wrong with the next. */
+static int add_file(struct load *load, const struct mg_input *input, bool context_only, struct mg_buf *buf, struct mg_err *err) {
+  struct mg_source source = {.path = input->path, .copy = true, .context_only = context_only};
+  struct mg_err why = {0};
+  int code = input->problem ? MG_E_IO : mg_input_read(input->path, buf, &why);
+  if (code < 0) {
+    mg_buf_printf(load->said, "%s: %s\n", input->path, input->problem ? input->problem : why.text);
+    load->failed = true;
+    return 0;
+  }
+  source.text = mg_arena_dup(&load->sources->arena, mg_buf_str(buf));
+  return source.text.p ? add_source(load, &source, err) : mg_err_set(err, MG_E_NOMEM, "out of memory");
+}
+
+static int add_paths(struct load *load, const struct mg_strings *paths, bool context_only, struct mg_err *err) {
+  MG_BUF_AUTO buf;
+  struct mg_inputs inputs = {.arena = &load->sources->arena, .policies = true};
+  mg_buf_init(&buf, NULL, MG_INPUT_MAX_BYTES + 1);
+  for (size_t i = 0; i < paths->count; i++) {
+    int code = mg_inputs_add(&inputs, paths->items[i], err);
+    if (code < 0) return mg_err_wrap(err, "%s", paths->items[i]);
+  }
+  for (size_t i = 0; i < inputs.count; i++) {
+    int code = add_file(load, &inputs.items[i], context_only, &buf, err);
+    if (code < 0) return code;
+  }
+  return 0;
+}
+
+static int gather(struct load *load, const struct mg_policy_files *files, struct mg_err *err) {
+  static const char *usual[] = {USUAL_DIR};
+  struct stat info;
+  struct mg_strings policies = files->policies;
+  if (policies.count == 0 && stat(USUAL_DIR, &info) == 0) policies = (struct mg_strings){usual, 1};
+  int code = policies.count ? add_paths(load, &policies, false, err) : add_built_in(load, err);
+  return code < 0 ? code : add_paths(load, &files->context, true, err);
+}
+
+static void say(struct mg_buf *text, const struct mg_diags *diags) {
+  mg_diags_print(text, diags->warnings, "warning: ");
+  mg_diags_print(text, diags->errors, "");
+  if (diags->error_count > MG_DIAGS_SHOWN) mg_buf_printf(text, "and %u more errors\n", diags->error_count - MG_DIAGS_SHOWN);
+}
+
+int mg_load_policies(const struct mg_policy_files *files, struct mg_snapshot **ret) {
+  __attribute__((cleanup(mg_policy_sources_fini))) struct mg_policy_sources sources = {0};
+  return mg_load_policies_and(files, &sources, ret);
+}
+
+int mg_load_policies_and(const struct mg_policy_files *files, struct mg_policy_sources *ret_sources, struct mg_snapshot **ret) {
+  MG_BUF_AUTO said;
+  mg_buf_init(&said, NULL, DIAG_TEXT);
+  int code = mg_load_policies_into(files, ret_sources, &said, ret);
+  if (said.n) fwrite(said.p, 1, said.n, stderr);
+  return code;
+}
+
+int mg_load_policies_into(const struct mg_policy_files *files, struct mg_policy_sources *ret_sources, struct mg_buf *said,
+                          struct mg_snapshot **ret) {
+  struct load load = {.sources = ret_sources, .said = said};
+  struct mg_diags diags;
+  struct mg_err err = {0};
+  *ret = NULL;
+  mg_arena_init(&ret_sources->arena, LOAD_ARENA, 0);
+  mg_diags_init(&diags, &ret_sources->arena);
+  int code = gather(&load, files, &err);
+  if (code == 0) {
+    code = mg_snapshot_new(ret, mg_rules, ret_sources->items, ret_sources->count, &diags, &err);
+    say(said, &diags);
+  }
+  if (code < 0 && (diags.error_count == 0 || code == MG_E_NOMEM)) mg_buf_printf(said, "%s\n", err.text);
+  if (code == 0 && load.failed) {
+    mg_snapshot_unref(*ret);
+    *ret = NULL;
+    code = MG_E_IO;
+  }
+  if (code == 0 && !mg_snapshot_policy_count(*ret)) mg_buf_lit(said, "warning: no policy was found, so nothing is judged\n");
+  return code;
+}

@@ -1,0 +1,29 @@
+/* From the paths of --policies and --context to a snapshot; what is wrong with them goes to standard error. */
+#pragma once
+#include "app/options.h"
+#include "policy/policy.h"
+
+struct mg_policy_files {
+  struct mg_strings policies, context;
+};
+
+/* The files that a snapshot was made of, in the order of loading. */
+struct mg_policy_sources {
+  struct mg_arena arena;
+  struct mg_source *items;
+  size_t count, cap;
+};
+void mg_policy_sources_fini(struct mg_policy_sources *sources); /* also of zeroed ones */
+
+/* Without policies: ./policies if it exists, else those that are built in. On failure all there is to say has been said.
+ * mg_load_policies_and: ret_sources, zeroed by the caller, keeps the files. */
+int mg_load_policies(const struct mg_policy_files *files, struct mg_snapshot **ret);
+int mg_load_policies_and(const struct mg_policy_files *files, struct mg_policy_sources *ret_sources, struct mg_snapshot **ret);
+/* The same without a word to standard error: what there is to say is added to `said`. */
+int mg_load_policies_into(const struct mg_policy_files *files, struct mg_policy_sources *ret_sources, struct mg_buf *said,
+                          struct mg_snapshot **ret);
+
+/* The rows that every command with policies has. */
+#define MG_POLICY_OPTIONS(type, member)                                                                                      \
+  {"policies", "PATH", &mg_o_list, offsetof(type, member.policies), .doc = "policy file or directory; repeats"},       \
+    {"context", "PATH", &mg_o_list, offsetof(type, member.context), .doc = "LimitRanges, Namespaces … as files; repeats"}

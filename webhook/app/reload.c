@@ -1,0 +1,312 @@
+#include "app/reload.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "app/answer.h"
+#include "app/inputs.h"
+#include "base/log.h"
+#include "base/watch.h"
+#include "http/server.h"
+
+#define LOOK_ARENA ((size_t)64 << 20)
+#define SAID_MAX ((size_t)1 << 20)
+#define TRIES 8 /* at files that change while they are read */
+#define TRY_AGAIN_MS 10
+#define TIDY_MS 100
+#define USUAL_DIR "policies" /* what mg_load_policies takes without a path */
+
+enum set_id { SET_POLICIES, SET_CREDENTIALS, SETS };
+
+/* Files that belong together. */
+struct set {
+  uint64_t seen; /* how they looked when they were last read */
+  bool failed;
+  char error[MG_ERR_TEXT]; /* why what is newer does not serve; empty: it does. Under the lock */
+};
+
+/* What one attempt has read. */
+struct staged {
+  struct mg_snapshot *snapshot;
+  struct mg_credentials *credentials;
+  struct mg_err err;
+};
+
+struct mg_reload {
+  struct mg_reload_options options;
+  struct mg_watch *watch;
+  struct mg_answerer *answerer;
+  struct mg_http_server *server;
+  pthread_t thread;
+  bool running;
+  _Atomic int64_t expires;
+  pthread_mutex_t lock; /* of the errors */
+  struct set sets[SETS];
+};
+
+/* ---- how files look ---- */
+
+static void mix(uint64_t *hash, const void *bytes, size_t n) {
+  for (size_t i = 0; i < n; i++) *hash = (*hash ^ ((const unsigned char *)bytes)[i]) * UINT64_C(0x100000001b3);
+}
+
+static void mix_file(uint64_t *hash, const char *path) {
+  struct stat s;
+  mix(hash, path, strlen(path) + 1);
+  if (stat(path, &s) != 0) return;
+  const uint64_t facts[] = {s.st_dev, s.st_ino, (uint64_t)s.st_size, (uint64_t)s.st_mtim.tv_sec, (uint64_t)s.st_mtim.tv_nsec,
+                            (uint64_t)s.st_ctim.tv_sec, (uint64_t)s.st_ctim.tv_nsec};
+  mix(hash, facts, sizeof facts);
+}
+
+/* The directory that has the path: a file is replaced there, and there Kubernetes swaps the link that all files go through. */
+static void watch_parent(struct mg_reload *reload, const char *path) {
+  char dir[4096] = ".";
+  const char *slash = strrchr(path, '/');
+  size_t n = slash ? (size_t)(slash - path) : 0;
+  if (slash == path) n = 1;
+  if (n >= sizeof dir) return;
+  if (n) {
+    memcpy(dir, path, n);
+    dir[n] = '\0';
+  }
+  mg_watch_add(reload->watch, dir);
+}
+
+static bool same_parent(const char *a, const char *b) {
+  const char *x = strrchr(a, '/'), *y = strrchr(b, '/');
+  return x && y && x - a == y - b && strncmp(a, b, (size_t)(x - a)) == 0;
+}
+
+static void look_at_paths(struct mg_reload *reload, const struct mg_strings *paths, struct mg_arena *arena, uint64_t *hash) {
+  struct mg_inputs inputs = {.arena = arena, .policies = true};
+  for (size_t i = 0; i < paths->count; i++) {
+    watch_parent(reload, paths->items[i]);
+    mg_watch_add(reload->watch, paths->items[i]);
+    if (mg_inputs_add(&inputs, paths->items[i], NULL) < 0) mix(hash, "!", 1);
+  }
+  for (size_t i = 0; i < inputs.count; i++) {
+    if (i == 0 || !same_parent(inputs.items[i].path, inputs.items[i - 1].path)) watch_parent(reload, inputs.items[i].path);
+    mix_file(hash, inputs.items[i].path);
+  }
+}
+
+static void look_at_policies(struct mg_reload *reload, uint64_t *hash) {
+  static const char *usual[] = {USUAL_DIR};
+  const struct mg_policy_files *files = &reload->options.policies;
+  struct mg_arena arena;
+  mg_arena_init(&arena, LOOK_ARENA, 0);
+  look_at_paths(reload, files->policies.count ? &files->policies : &(struct mg_strings){usual, 1}, &arena, hash);
+  look_at_paths(reload, &files->context, &arena, hash);
+  mg_arena_fini(&arena);
+}
+
+static void look_at_credentials(struct mg_reload *reload, uint64_t *hash) {
+  const struct mg_credentials_files *f = &reload->options.credentials;
+  const char *const paths[] = {f->cert, f->key, f->client_ca};
+  for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+    if (!paths[i]) continue;
+    watch_parent(reload, paths[i]);
+    mix_file(hash, paths[i]);
+  }
+}
+
+/* ---- staging ---- */
+
+/* The first line that is no warning; all of them would not fit into a line of the log. */
+static int policy_error(struct mg_buf *said, int code, struct mg_err *err) {
+  for (mg_str rest = mg_buf_str(said); rest.n;) {
+    mg_str line = {rest.p, mg_str_find(rest, '\n')};
+    rest = mg_str_from(rest, line.n + 1);
+    if (line.n && !mg_str_starts(line, MG_S("warning: "))) return mg_err_set(err, code, "%.*s", MG_FMT(line));
+  }
+  return mg_err_set(err, code, "cannot be read");
+}
+
+static int stage_policies(struct mg_reload *reload, struct staged *staged) {
+  __attribute__((cleanup(mg_policy_sources_fini))) struct mg_policy_sources sources = {0};
+  MG_BUF_AUTO said;
+  mg_buf_init(&said, NULL, SAID_MAX);
+  int code = mg_load_policies_into(&reload->options.policies, &sources, &said, &staged->snapshot);
+  if (code < 0) return policy_error(&said, code, &staged->err);
+  if (reload->options.dry_run) mg_snapshot_set_dry_run(staged->snapshot);
+  return 0;
+}
+
+static int stage_credentials(struct mg_reload *reload, struct staged *staged) {
+  int code = mg_credentials_load(&reload->options.credentials, &staged->credentials, &staged->err);
+  if (code == 0 && mg_credentials_until(staged->credentials) <= (int64_t)time(NULL))
+    code = mg_err_set(&staged->err, MG_E_INVALID, "%s has ended", reload->options.credentials.cert);
+  return code;
+}
+
+static int use_policies(struct mg_reload *reload, struct staged *staged) {
+  struct mg_snapshot *snapshot = staged->snapshot;
+  staged->snapshot = NULL;
+  return mg_answerer_swap(reload->answerer, snapshot, &staged->err);
+}
+
+static int use_credentials(struct mg_reload *reload, struct staged *staged) {
+  int64_t until = mg_credentials_until(staged->credentials);
+  mg_http_swap_credentials(reload->server, staged->credentials);
+  staged->credentials = NULL;
+  atomic_store(&reload->expires, until);
+  mg_answerer_expiry(reload->answerer, until);
+  return 0;
+}
+
+static void staged_fini(struct staged *staged) {
+  if (staged->snapshot) mg_snapshot_unref(staged->snapshot);
+  mg_credentials_unref(staged->credentials);
+  *staged = (struct staged){0};
+}
+
+static const struct {
+  const char *name;
+  void (*look)(struct mg_reload *reload, uint64_t *hash);
+  int (*stage)(struct mg_reload *reload, struct staged *staged);
+  int (*use)(struct mg_reload *reload, struct staged *staged); /* takes what was staged, also on failure */
+} kinds[SETS] = {
+    [SET_POLICIES] = {"policies", look_at_policies, stage_policies, use_policies},
+    [SET_CREDENTIALS] = {"certificate", look_at_credentials, stage_credentials, use_credentials},
+};
+
+static uint64_t look(struct mg_reload *reload, enum set_id id) {
+  uint64_t hash = UINT64_C(0xcbf29ce484222325);
+  kinds[id].look(reload, &hash);
+  return hash;
+}
+
+/* ---- one attempt ---- */
+
+static void log_reload(enum mg_log_level level, const char *msg, enum set_id id, const char *error) {
+  struct mg_log_line line;
+  mg_log_begin(&line, level, msg);
+  mg_log_str(&line, "what", mg_str_of(kinds[id].name));
+  if (error) mg_log_str(&line, "error", mg_str_of(error));
+  mg_log_end(&line);
+}
+
+/* An error that was there already is counted and not told again. */
+static void finish(struct mg_reload *reload, enum set_id id, int code, const struct mg_err *err) {
+  struct set *set = &reload->sets[id];
+  pthread_mutex_lock(&reload->lock);
+  bool news = code < 0 && strcmp(set->error, err->text) != 0;
+  if (code < 0) memcpy(set->error, err->text, sizeof set->error);
+  else set->error[0] = '\0';
+  pthread_mutex_unlock(&reload->lock);
+  set->failed = code < 0;
+  mg_answerer_reloaded(reload->answerer, code == 0);
+  if (code == 0) log_reload(MG_LOG_INFO, "reloaded", id, NULL);
+  else if (news) log_reload(MG_LOG_ERROR, "not reloaded, the old one serves on", id, err->text);
+}
+
+static void pause_ms(int64_t ms) {
+  struct timespec t = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+  (void)nanosleep(&t, NULL);
+}
+
+/* Files that look the same before and after were read as one; a half of the old and a half of the new never serve. */
+static int stage_whole(struct mg_reload *reload, enum set_id id, struct staged *staged) {
+  for (int i = 0; i < TRIES; i++) {
+    uint64_t before = look(reload, id);
+    staged_fini(staged);
+    int code = kinds[id].stage(reload, staged);
+    reload->sets[id].seen = before;
+    if (look(reload, id) == before) return code;
+    pause_ms(TRY_AGAIN_MS);
+  }
+  reload->sets[id].seen = 0;
+  return mg_err_set(&staged->err, MG_E_IO, "changes while it is read");
+}
+
+static void attempt(struct mg_reload *reload, enum set_id id) {
+  __attribute__((cleanup(staged_fini))) struct staged staged = {0};
+  int code = stage_whole(reload, id, &staged);
+  if (code == 0) code = kinds[id].use(reload, &staged);
+  finish(reload, id, code, &staged.err);
+}
+
+static void *run(void *arg) {
+  struct mg_reload *reload = arg;
+  int64_t poll_ms = reload->options.poll_ms;
+  for (bool tidy = true;;) {
+    enum mg_watch_why why = mg_watch_wait(reload->watch, tidy ? poll_ms : TIDY_MS, reload->options.quiet_ms);
+    if (why == MG_WATCH_STOPPED) return NULL;
+    for (enum set_id id = 0; id < SETS; id++) {
+      const struct set *set = &reload->sets[id];
+      bool again = why == MG_WATCH_POKED || (why == MG_WATCH_TIME && tidy && set->failed);
+      if (again || look(reload, id) != set->seen) attempt(reload, id);
+    }
+    tidy = mg_answerer_tidy(reload->answerer);
+  }
+}
+
+/* ---- from outside ---- */
+
+int mg_reload_new(const struct mg_reload_options *options, struct mg_reload **ret, struct mg_err *err) {
+  struct mg_reload *reload = calloc(1, sizeof *reload);
+  *ret = NULL;
+  if (!reload) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  reload->options = *options;
+  if (options->poll_ms == 0) reload->options.poll_ms = MG_RELOAD_POLL_MS;
+  if (options->quiet_ms == 0) reload->options.quiet_ms = MG_RELOAD_QUIET_MS;
+  int code = mg_watch_new(&reload->watch, err);
+  if (code < 0) {
+    free(reload);
+    return code;
+  }
+  pthread_mutex_init(&reload->lock, NULL);
+  for (enum set_id id = 0; id < SETS; id++) reload->sets[id].seen = look(reload, id);
+  *ret = reload;
+  return 0;
+}
+
+int mg_reload_start(struct mg_reload *reload, struct mg_answerer *answerer, struct mg_http_server *server, int64_t expires,
+                    struct mg_err *err) {
+  reload->answerer = answerer;
+  reload->server = server;
+  atomic_store(&reload->expires, expires);
+  mg_answerer_expiry(answerer, expires);
+  int code = pthread_create(&reload->thread, NULL, run, reload);
+  if (code != 0) return mg_err_set(err, MG_E_IO, "cannot start a thread: %s", strerror(code));
+  reload->running = true;
+  return 0;
+}
+
+void mg_reload_stop(struct mg_reload *reload) {
+  if (!reload || !reload->running) return;
+  mg_watch_stop(reload->watch);
+  pthread_join(reload->thread, NULL);
+  reload->running = false;
+}
+
+void mg_reload_free(struct mg_reload *reload) {
+  if (!reload) return;
+  mg_reload_stop(reload);
+  mg_watch_free(reload->watch);
+  pthread_mutex_destroy(&reload->lock);
+  free(reload);
+}
+
+void mg_reload_poke(struct mg_reload *reload) {
+  mg_watch_poke(reload->watch);
+}
+
+bool mg_reload_ready(struct mg_reload *reload, struct mg_buf *out) {
+  bool ended = atomic_load(&reload->expires) <= (int64_t)time(NULL);
+  if (!out) return !ended;
+  if (ended) mg_buf_lit(out, "the certificate has ended\n");
+  pthread_mutex_lock(&reload->lock);
+  for (enum set_id id = 0; id < SETS; id++) {
+    if (!reload->sets[id].error[0]) continue;
+    mg_buf_printf(out, "%s: what is newer does not serve: ", kinds[id].name);
+    mg_buf_clean(out, mg_str_of(reload->sets[id].error));
+    mg_buf_byte(out, '\n');
+  }
+  pthread_mutex_unlock(&reload->lock);
+  return !ended;
+}
