@@ -1,0 +1,275 @@
+/* micro REVIEW POLICIES   what one review costs without a server around it: CPU of this thread, the least and the median of
+ * some batches. A line is NAME, TAB, RESULT, TAB, BUDGET. With mallocs.so preloaded, calls that took memory from the heap are
+ * counted too. */
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "admit/admit.h"
+#include "app/answer.h"
+#include "app/policies.h"
+#include "base/embedded.h"
+#include "base/log.h"
+#include "doc/json.h"
+#include "rules/rules.h"
+
+#define BATCHES 31
+#define BATCH 100
+#define HOSTILE ((size_t)3 << 20)
+#define ARENA_KEEP ((size_t)64 << 10) /* the server's */
+
+struct work {
+  void (*once)(struct work *work);
+  mg_str body;
+  struct mg_arena arena;
+  struct mg_snapshot *snapshot;
+  struct mg_answerer *answerer;
+  enum mg_endpoint endpoint;
+  unsigned status;
+};
+
+struct cost {
+  double least, median, mallocs; /* of one: µs, µs, calls */
+};
+
+static void die(const char *what) {
+  fprintf(stderr, "micro: %s\n", what);
+  exit(1);
+}
+
+static double cpu_us(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+}
+
+static uint64_t no_mallocs(void) {
+  return 0;
+}
+
+static uint64_t mallocs(void) {
+  static uint64_t (*so_far)(void);
+  if (!so_far) {
+    void *found = dlsym(RTLD_DEFAULT, "mallocs_so_far");
+    if (found) memcpy(&so_far, &found, sizeof so_far);
+    else so_far = no_mallocs;
+  }
+  return so_far();
+}
+
+static int by_size(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+/* The works take turns, so that what else the machine does meets them alike. */
+static void measure(struct work *works, int count, struct cost *ret) {
+  double each[2][BATCHES];
+  uint64_t calls[2] = {0};
+  for (int b = -1; b < BATCHES; b++) /* the first is for warming up */
+    for (int w = 0; w < count; w++) {
+      uint64_t before = mallocs();
+      double start = cpu_us();
+      for (int i = 0; i < BATCH; i++) works[w].once(&works[w]);
+      if (b < 0) continue;
+      each[w][b] = (cpu_us() - start) / BATCH;
+      calls[w] += mallocs() - before;
+    }
+  for (int w = 0; w < count; w++) {
+    qsort(each[w], BATCHES, sizeof *each[w], by_size);
+    ret[w] = (struct cost){each[w][0], each[w][BATCHES / 2], (double)calls[w] / (BATCHES * BATCH)};
+  }
+}
+
+static void read_once(struct work *work) {
+  struct mg_doc doc;
+  struct mg_read how = {.limits = {MG_REVIEW_MAX_BYTES, MG_REVIEW_MAX_DEPTH, MG_REVIEW_MAX_CELLS}};
+  mg_arena_reset(&work->arena);
+  work->status = mg_json_read(&doc, &work->arena, work->body, &how, NULL) ? 413 : 200;
+}
+
+static void admit_once(struct work *work) {
+  struct mg_answer answer;
+  mg_arena_reset(&work->arena);
+  mg_admit(work->snapshot, work->endpoint, work->body, 1800000000, &work->arena, &answer);
+  work->status = answer.http_status;
+}
+
+/* All that the server does with a review: the answer, what is counted, and the log. */
+static void answer_once(struct work *work) {
+  mg_str body;
+  mg_arena_reset(&work->arena);
+  work->status = mg_answerer_review(work->answerer, work->endpoint == MG_MUTATE, work->body, &work->arena, &body);
+}
+
+static void print_cost(const char *name, struct work *work, const char *budget) {
+  struct cost cost;
+  measure(work, 1, &cost);
+  printf("%s\t%.2f µs, median %.2f; %.2f mallocs\t%s\n", name, cost.least, cost.median, cost.mallocs, budget);
+  fflush(stdout);
+}
+
+static void bench_review(mg_str body, struct mg_snapshot *snapshot) {
+  static const char *const names[] = {[MG_MUTATE] = "mg_admit, mutate", [MG_VALIDATE] = "mg_admit, validate"};
+  struct work work = {.once = read_once, .body = body, .snapshot = snapshot};
+  mg_arena_init(&work.arena, MG_REVIEW_ARENA, ARENA_KEEP);
+  print_cost("read 6 KB into a doc", &work, "≤ 5 µs, 0 mallocs");
+  work.once = admit_once;
+  for (work.endpoint = MG_MUTATE; work.endpoint <= MG_VALIDATE; work.endpoint++) {
+    print_cost(names[work.endpoint], &work, "0 mallocs");
+    if (work.status != 200) die("the review was not answered");
+  }
+  mg_arena_fini(&work.arena);
+}
+
+/* ---- hostile bodies ---- */
+
+static const struct hostile {
+  const char *name;
+  void (*once)(struct work *work);
+  const char *before, *item, *after;
+} hostiles[] = {
+    {"read 3 MiB of [],[],…", read_once, "[", "[]", "]"},
+    {"read 3 MiB of \"\",\"\",…", read_once, "[", "\"\"", "]"},
+    {"read 3 MiB of distinct keys", read_once, "{", "\"key%u\":0", "}"},
+    {"read 3 MiB of escapes", read_once, "[", "\"\\ud83d\\ude00\\u0000\\n\"", "]"},
+    {"validate 3 MiB of containers", admit_once, "\"spec\":{\"containers\":[",
+     "{\"name\":\"c%u\",\"resources\":{\"requests\":{\"nvidia.com/gpu\":\"1\",\"nvidia.com/mig-%u\":\"1\"}}}", "]}}}}"},
+    {"validate 3 MiB of back doors", admit_once, "\"spec\":{\"containers\":[",
+     "{\"name\":\"c%u\",\"env\":[{\"name\":\"NVIDIA_VISIBLE_DEVICES\",\"value\":\"all\"}]}", "]}}}}"},
+    {"validate 3 MiB of resources", admit_once, "\"spec\":{\"containers\":[{\"resources\":{\"limits\":{",
+     "\"nvidia.com/mig-%u\":1", "}}}]}}}}"},
+};
+static const char hostile_head[] =
+    "{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\",\"request\":{\"uid\":\"u\",\"kind\":{\"group\":\"\","
+    "\"version\":\"v1\",\"kind\":\"Pod\"},\"operation\":\"CREATE\",\"namespace\":\"ml\","
+    "\"object\":{\"metadata\":{\"name\":\"p\"},";
+
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+static void build_hostile(struct mg_buf *buf, const struct hostile *h) {
+  if (h->once == admit_once) mg_buf_put(buf, mg_str_of(hostile_head));
+  mg_buf_put(buf, mg_str_of(h->before));
+  for (unsigned i = 0; buf->n < HOSTILE && !buf->failed; i++) {
+    if (i) mg_buf_byte(buf, ',');
+    mg_buf_printf(buf, h->item, i, i);
+  }
+  mg_buf_put(buf, mg_str_of(h->after));
+}
+
+static void bench_one_hostile(const struct hostile *h, struct mg_snapshot *snapshot) {
+  MG_BUF_AUTO buf;
+  struct work work = {.once = h->once, .snapshot = snapshot, .endpoint = MG_VALIDATE};
+  double least = 1e12, used = 0;
+  mg_buf_init(&buf, NULL, 2 * HOSTILE);
+  build_hostile(&buf, h);
+  work.body = mg_buf_str(&buf);
+  mg_arena_init(&work.arena, MG_REVIEW_ARENA, ARENA_KEEP);
+  for (int round = 0; round < 3; round++) {
+    double start = cpu_us();
+    h->once(&work);
+    double took = cpu_us() - start;
+    if (took < least) least = took;
+    used = (double)work.arena.used / (double)work.body.n;
+  }
+  const char *budget = h->once == read_once ? "≤ 10 ms, ≤ 8 ×" : "";
+  printf("%s\t%.1f ms, %.1f × its size; status %u\t%s\n", h->name, least / 1e3, used, work.status, budget);
+  fflush(stdout);
+  mg_arena_fini(&work.arena);
+}
+
+/* ---- many policies ---- */
+
+#define ANY_RULE "gpuLimits: {max: {container: 64}, requestsEqualLimits: [memory]}"
+static const struct many {
+  const char *name;
+  unsigned few, more;
+  enum mg_endpoint endpoint;
+  const char *match, *rule;
+} manies[] = {
+    {"another kind", 10, 1000, MG_VALIDATE, "kinds: [Job]", ANY_RULE},
+    {"another namespace", 10, 1000, MG_VALIDATE, "namespaces: [team-%u]", ANY_RULE},
+    {"another namespace, glob", 10, 1000, MG_VALIDATE, "namespaces: [\"team-%u-*\"]", ANY_RULE},
+    {"another namespace, mutate", 10, 1000, MG_MUTATE, "namespaces: [team-%u]",
+     "tolerations: {add: [{key: spot, operator: Exists}]}"},
+    {"another role", 10, 1000, MG_VALIDATE, "roles: [interactive]", ANY_RULE},
+    {"match and pass, limits", 5, 100, MG_VALIDATE, "roles: [training], accelerators: true", ANY_RULE},
+    {"match and pass, priority", 5, 100, MG_VALIDATE, "namespaces: [\"ml-*\"]",
+     "priority: {allowed: [ml-training], className: ml-training}"},
+    {"match and pass, tolerations", 5, 100, MG_MUTATE, "roles: [training], accelerators: true",
+     "tolerations: {add: [{key: node.kubernetes.io/not-ready, operator: Exists, effect: NoExecute, tolerationSeconds: 300}]}"},
+    {"match and pass, nodeSelector", 5, 100, MG_MUTATE, "selector: {matchLabels: {team: language}}",
+     "nodeSelector: {add: {larch.example/pool: training}}"},
+    {"match and pass, sharedMemory", 5, 100, MG_MUTATE, "namespaces: [\"ml-*\"]", "sharedMemory: {minAccelerators: 16}"},
+};
+
+static struct mg_snapshot *make_policies(const struct many *many, unsigned count) {
+  struct mg_arena arena;
+  struct mg_buf text;
+  struct mg_diags diags;
+  struct mg_err err = {0};
+  struct mg_snapshot *snapshot = NULL;
+  mg_arena_init(&arena, (size_t)256 << 20, 0);
+  mg_buf_init(&text, &arena, (size_t)16 << 20);
+  mg_diags_init(&diags, &arena);
+  for (unsigned i = 0; i < count; i++) {
+    mg_buf_printf(&text, "---\napiVersion: mlgate.dev/v1\nkind: Policy\nmetadata: {name: p-%u}\nspec:\n  match: {", i);
+    mg_buf_printf(&text, many->match, i);
+    mg_buf_printf(&text, "}\n  rules:\n  - %s\n", many->rule);
+  }
+  struct mg_source source = {.path = "many.yaml", .text = mg_buf_str(&text), .copy = true};
+  if (mg_snapshot_new(&snapshot, mg_rules, &source, 1, &diags, &err) < 0) {
+    MG_BUF_AUTO out;
+    mg_buf_init(&out, NULL, 4096);
+    mg_diags_print(&out, diags.errors, "");
+    fprintf(stderr, "%.*s", MG_FMT(mg_buf_str(&out)));
+    die(many->name);
+  }
+  mg_arena_fini(&arena);
+  return snapshot;
+}
+
+static void bench_many(const struct many *many, mg_str body) {
+  struct work works[2] = {{0}};
+  struct cost costs[2];
+  struct mg_err err = {0};
+  for (int w = 0; w < 2; w++) {
+    struct mg_snapshot *snapshot = make_policies(many, w ? many->more : many->few);
+    works[w] = (struct work){.once = answer_once, .body = body, .endpoint = many->endpoint};
+    mg_arena_init(&works[w].arena, MG_REVIEW_ARENA, ARENA_KEEP);
+    if (mg_answerer_new(&works[w].answerer, snapshot, mg_version, &err) < 0) die(err.text);
+  }
+  measure(works, 2, costs);
+  for (int w = 0; w < 2; w++) {
+    if (works[w].status != 200) die(many->name);
+    mg_answerer_free(works[w].answerer);
+    mg_arena_fini(&works[w].arena);
+  }
+  double few = costs[0].least, more = costs[1].least;
+  printf("%u → %u policies: %s\t%.2f → %.2f µs: %.2f ×\t≤ 2 ×\n", many->few, many->more, many->name, few, more, more / few);
+  fflush(stdout);
+}
+
+static mg_str read_file(const char *path) {
+  static char text[1 << 20];
+  FILE *in = fopen(path, "rb");
+  size_t n = in ? fread(text, 1, sizeof text, in) : 0;
+  if (n == 0) die("there is no review");
+  fclose(in);
+  return (mg_str){text, n};
+}
+
+int main(int argc, char **argv) {
+  struct mg_snapshot *snapshot = NULL;
+  if (argc != 3) die("usage: micro REVIEW POLICIES");
+  mg_str body = read_file(argv[1]);
+  const char *paths[] = {argv[2]};
+  struct mg_policy_files files = {.policies = {paths, 1}};
+  mg_log_init(MG_LOG_ERROR, 2);
+  if (mg_load_policies(&files, &snapshot) < 0) return 1;
+  bench_review(body, snapshot);
+  for (size_t i = 0; i < sizeof hostiles / sizeof *hostiles; i++) bench_one_hostile(&hostiles[i], snapshot);
+  mg_snapshot_unref(snapshot);
+  for (size_t i = 0; i < sizeof manies / sizeof *manies; i++) bench_many(&manies[i], body);
+  return 0;
+}
