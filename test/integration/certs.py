@@ -655,8 +655,9 @@ def file_crowds():
 
 
 def show_text():
-    run("--out", "shown", "--dns", "a.example", "--ip", "::1", "--days", "30")
-    out = run("show", "--out", "shown")
+    clock = ("--time", "2030-01-01T00:00:00Z")  # a second that passes in between would take a day away
+    run("--out", "shown", "--dns", "a.example", "--ip", "::1", "--days", "30", *clock)
+    out = run("show", "--out", "shown", *clock)
     for line in (r"^ca.crt, 1 of 1: signs$", r"^  subject      CN=mlgate CA$", r"^  issuer       CN=mlgate CA$",
                  r"^  names        DNS:mlgate, .*DNS:a.example, IP Address:0:0:0:0:0:0:0:1$", r"^  serial       [0-9a-f]{32}$",
                  r"^  days left    30$", r"^  not after    \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$",
