@@ -109,22 +109,11 @@ void mg_buf_json(struct mg_buf *buf, mg_str s) {
   mg_buf_byte(buf, '"');
 }
 
-/* What moves the cursor, turns text around or cannot be seen. */
-static bool is_hidden(uint32_t point) {
-  static const struct {
-    uint32_t from, to;
-  } hidden[] = {{0x00, 0x1F},     {0x7F, 0x9F},     {0x061C, 0x061C}, {0x200E, 0x200F},
-                {0x2028, 0x2029}, {0x202A, 0x202E}, {0x2066, 0x2069}, {0xFEFF, 0xFEFF}};
-  for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++)
-    if (point >= hidden[i].from && point <= hidden[i].to) return true;
-  return false;
-}
-
 void mg_buf_clean(struct mg_buf *buf, mg_str s) {
   const char *p = s.n ? s.p : "", *end = p + s.n, *from = p;
   while (p < end) {
     size_t n = mg_utf8_len(p, end);
-    if (n && !is_hidden(mg_utf8_point(p, n))) {
+    if (n && !mg_utf8_is_hidden(mg_utf8_point(p, n))) {
       p += n;
       continue;
     }

@@ -38,16 +38,6 @@ static void put(struct mg_log_line *line, mg_str s) {
   line->n += s.n;
 }
 
-static bool is_hidden(uint32_t point) {
-  static const struct {
-    uint32_t from, to;
-  } hidden[] = {{0x00, 0x1F},     {0x7F, 0x9F},     {0x061C, 0x061C}, {0x200E, 0x200F},
-                {0x2028, 0x2029}, {0x202A, 0x202E}, {0x2066, 0x2069}, {0xFEFF, 0xFEFF}};
-  for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
-    if (point >= hidden[i].from && point <= hidden[i].to) return true;
-  return false;
-}
-
 /* How the character at p, of n bytes, is written; n == 0: a byte that is none. */
 static mg_str escape(const char *p, size_t n) {
   switch (n == 1 ? *p : '\0') {
@@ -55,7 +45,7 @@ static mg_str escape(const char *p, size_t n) {
   case '\\': return MG_S("\\\\");
   case '\n': return MG_S("\\n");
   case '\t': return MG_S("\\t");
-  default: return n == 0 || is_hidden(mg_utf8_point(p, n)) ? MG_S(REPLACEMENT) : (mg_str){p, n};
+  default: return n == 0 || mg_utf8_is_hidden(mg_utf8_point(p, n)) ? MG_S(REPLACEMENT) : (mg_str){p, n};
   }
 }
 

@@ -74,3 +74,14 @@ static inline const char *mg_utf8_plain(const char *p, const char *end) {
   }
   return p;
 }
+
+/* What moves the cursor, turns text around or cannot be seen: never shown to a person as it is. */
+static inline bool mg_utf8_is_hidden(uint32_t point) {
+  static const struct {
+    uint32_t from, to;
+  } hidden[] = {{0x00, 0x1F},     {0x7F, 0x9F},     {0x061C, 0x061C}, {0x200E, 0x200F},
+                {0x2028, 0x2029}, {0x202A, 0x202E}, {0x2066, 0x2069}, {0xFEFF, 0xFEFF}};
+  for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
+    if (point >= hidden[i].from && point <= hidden[i].to) return true;
+  return false;
+}
