@@ -202,14 +202,14 @@ static bool read_node(struct mg_load *load, const struct mg_field *field, mg_nod
   return true;
 }
 
-const struct mg_type mg_t_string = {"a string", read_string};
-const struct mg_type mg_t_text = {"a string", read_text};
-const struct mg_type mg_t_bool = {"true or false", read_bool};
-const struct mg_type mg_t_count = {"a whole number", read_count};
-const struct mg_type mg_t_enum = {"a word", read_enum};
-const struct mg_type mg_t_list = {"a list", read_list};
-const struct mg_type mg_t_pairs = {"a map of strings", read_pairs};
-const struct mg_type mg_t_object = {"an object", read_object};
-const struct mg_type mg_t_node = {"a value", read_node};
+const struct mg_type mg_t_string = {.name = "a string", .read = read_string, .schema = MG_SCHEMA_STRING};
+const struct mg_type mg_t_text = {.name = "a string", .read = read_text, .schema = "{type: string}"};
+const struct mg_type mg_t_bool = {.name = "true or false", .read = read_bool, .schema = "{type: boolean}"};
+const struct mg_type mg_t_count = {.name = "a whole number", .read = read_count, .schema = "{type: integer, minimum: 0}"};
+const struct mg_type mg_t_enum = {.name = "a word", .read = read_enum};
+const struct mg_type mg_t_list = {.name = "a list", .read = read_list};
+const struct mg_type mg_t_pairs = {.name = "a map of strings", .read = read_pairs, .schema = MG_SCHEMA_PAIRS};
+const struct mg_type mg_t_object = {.name = "an object", .read = read_object};
+const struct mg_type mg_t_node = {.name = "a value", .read = read_node, .schema = "true"};
 
 const struct mg_item mg_item_string = {&mg_t_string, sizeof(mg_str), NULL};

@@ -16,6 +16,10 @@ struct mg_type {
   const char *name; /* "a string", for messages */
   /* Reads `value` to dst, or adds an error and returns false. */
   bool (*read)(struct mg_load *load, const struct mg_field *field, mg_node value, void *dst);
+  /* What it accepts, for `mlgate schema`: JSON Schema, written as YAML, or the fields of an object. Types that are made of others
+   * (list, enum, object) have neither: their field's arg says it. */
+  const char *schema;
+  const struct mg_field *fields;
 };
 
 struct mg_field {
@@ -62,6 +66,9 @@ extern const struct mg_type mg_t_list;   /* struct mg_list; arg: struct mg_item 
 extern const struct mg_type mg_t_pairs;  /* struct mg_list of struct mg_pair: a map of strings */
 extern const struct mg_type mg_t_object; /* the nested struct; arg: struct mg_shape */
 extern const struct mg_type mg_t_node;   /* mg_node as it is */
+
+#define MG_SCHEMA_STRING "{type: string, minLength: 1}"
+#define MG_SCHEMA_PAIRS "{type: object, additionalProperties: {type: string}}"
 
 extern const struct mg_item mg_item_string; /* list of mg_str */
 

@@ -29,5 +29,6 @@ int mg_json_read_next(struct mg_doc *ret, struct mg_arena *arena, mg_str source,
 
 /* Compact JSON. What no edit touched is copied byte for byte where the doc was read from JSON. */
 void mg_json_write(struct mg_buf *buf, mg_node n);
+mg_str mg_json_text(struct mg_arena *arena, mg_node n);
 /* Indented by two spaces, for people and files. */
 void mg_json_write_pretty(struct mg_buf *buf, mg_node n);

@@ -91,3 +91,10 @@ void mg_json_write(struct mg_buf *buf, mg_node n) {
 void mg_json_write_pretty(struct mg_buf *buf, mg_node n) {
   write_value(&(struct writer){.buf = buf, .pretty = true}, mg_is(n, MG_KEY) ? mg_value(n) : n);
 }
+
+mg_str mg_json_text(struct mg_arena *arena, mg_node n) {
+  struct mg_buf buf;
+  mg_buf_init(&buf, arena, SIZE_MAX);
+  mg_json_write(&buf, n);
+  return mg_buf_str(&buf);
+}

@@ -150,6 +150,19 @@ static mg_node put_item(mg_node array, uint32_t index, mg_node value, bool *ret_
   return fresh;
 }
 
+mg_node mg_make_aside(mg_node object, const mg_str *keys, size_t count, mg_node value) {
+  uint32_t parent = value.at && value.doc == object.doc ? object.at : 0;
+  for (size_t i = 0; i < count && parent; i++) {
+    uint32_t key = add_fresh(object.doc, MG_KEY, parent, keys[i]);
+    parent = key && i + 1 < count ? add_fresh(object.doc, MG_OBJECT, key, (mg_str){0}) : key;
+    if (!parent) break;
+    object.doc->cells[key].first = i + 1 < count ? parent : value.at;
+  }
+  if (!parent) return absent_in(object.doc);
+  hang(value, parent);
+  return value;
+}
+
 void mg_put(mg_node object, mg_str key, mg_node value) {
   bool added;
   put_member(object, key, value, &added);

@@ -28,6 +28,10 @@ mg_node mg_make(struct mg_doc *doc, enum mg_kind kind); /* null, {} or [] */
 mg_node mg_make_text(struct mg_doc *doc, enum mg_kind kind, mg_str text); /* string, number or boolean */
 mg_node mg_make_copy(struct mg_doc *doc, mg_node from); /* deep, from any doc; text is borrowed */
 
+/* Gives a fresh value a place under some keys of `object`, which does not get it: for messages about what somebody else will put
+ * there. */
+mg_node mg_make_aside(mg_node object, const mg_str *keys, size_t count, mg_node value);
+
 /* Builds fresh values; records nothing. */
 void mg_put(mg_node object, mg_str key, mg_node value); /* adds, or replaces in its place */
 void mg_push(mg_node array, mg_node value);
