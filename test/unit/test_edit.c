@@ -86,6 +86,45 @@ static void test_node_label(void **state) {
          "[{\"op\":\"add\",\"path\":\"/spec/nodeSelector/x~1y~0z\",\"value\":\"1\"}]", 1);
 }
 
+static void test_constraint(void **state) {
+  struct scene *s = *state;
+  struct mg_doc policy;
+  mg_node zone = json(s, &policy, "{\"topologyKey\":\"zone\"}");
+  start(s, "{\"topologySpreadConstraints\":[{\"topologyKey\":\"rack\"}]}");
+  mg_pod_add_constraint(&s->pod, &s->patch, zone, 0);
+  mg_pod_add_constraint(&s->pod, &s->patch, zone, UINT32_MAX);
+  expect(s, "{\"topologySpreadConstraints\":[{\"topologyKey\":\"zone\"},{\"topologyKey\":\"rack\"},{\"topologyKey\":\"zone\"}]}",
+         "[{\"op\":\"add\",\"path\":\"/spec/topologySpreadConstraints/0\",\"value\":{\"topologyKey\":\"zone\"}},"
+         "{\"op\":\"add\",\"path\":\"/spec/topologySpreadConstraints/-\",\"value\":{\"topologyKey\":\"zone\"}}]",
+         2);
+}
+
+static void test_env(void **state) {
+  struct scene *s = *state;
+  start(s, "{\"containers\":[{\"env\":null}]}");
+  mg_container_add_env(&s->pod, &s->patch, &s->container, MG_S("A"), MG_S("1"), UINT32_MAX);
+  mg_container_add_env(&s->pod, &s->patch, &s->container, MG_S("B"), MG_S(""), 0);
+  expect(s, "{\"containers\":[{\"env\":[{\"name\":\"B\",\"value\":\"\"},{\"name\":\"A\",\"value\":\"1\"}]}]}",
+         "[{\"op\":\"replace\",\"path\":\"/spec/containers/0/env\","
+         "\"value\":[{\"name\":\"B\",\"value\":\"\"},{\"name\":\"A\",\"value\":\"1\"}]}]",
+         2);
+}
+
+static void test_place(void **state) {
+  struct scene *s = *state;
+  start(s, "{\"a\":null,\"n\":1}");
+  struct mg_place inside = {.object = s->pod.spec, .keys = {MG_S("a"), MG_S("b"), MG_S("c")}};
+  struct mg_place here = {.object = s->pod.spec, .keys = {MG_S("n")}};
+  struct mg_place blocked = {.object = s->pod.spec, .keys = {MG_S("n"), MG_S("b")}};
+  mg_place_set(&s->patch, &inside, mg_make_text(&s->doc, MG_NUMBER, MG_S("3")));
+  mg_place_set(&s->patch, &here, mg_make_text(&s->doc, MG_NUMBER, MG_S("2")));
+  mg_place_set(&s->patch, &blocked, mg_make_text(&s->doc, MG_NUMBER, MG_S("4")));
+  expect(s, "{\"a\":{\"b\":{\"c\":3}},\"n\":2}",
+         "[{\"op\":\"replace\",\"path\":\"/spec/a\",\"value\":{\"b\":{\"c\":3}}},"
+         "{\"op\":\"replace\",\"path\":\"/spec/n\",\"value\":2}]",
+         0);
+}
+
 static void test_field(void **state) {
   struct scene *s = *state;
   start(s, "{\"priority\":7}");
@@ -132,6 +171,42 @@ static void test_odd(void **state) {
   expect(s, "7", "[]", 0);
 }
 
+/* What lies above the edit is made once, by the first one. */
+static void test_branches(void **state) {
+  struct scene *s = *state;
+  struct mg_doc policy;
+  mg_node item = json(s, &policy, "{\"name\":\"A\"}");
+  start(s, "{\"containers\":[{\"env\":null}]}");
+  struct mg_branch root = {.kind = MG_OBJECT, .node = s->pod.spec}, c = {.kind = MG_OBJECT, .node = s->container.node};
+  struct mg_branch context = mg_branch_below(&root, MG_S("securityContext"), MG_OBJECT);
+  struct mg_branch add = mg_branch_below(&context, MG_S("sysctls"), MG_ARRAY), env = mg_branch_below(&c, MG_S("env"), MG_ARRAY);
+  assert_true(mg_branch_is_open(&add) && mg_branch_is_open(&env));
+  mg_branch_insert(&s->pod, &s->patch, &add, item, UINT32_MAX);
+  mg_branch_insert(&s->pod, &s->patch, &add, MG_GET(item, "name"), 0);
+  mg_branch_set(&s->pod, &s->patch, &context, MG_S("fsGroup"), mg_make_text(&s->doc, MG_NUMBER, MG_S("1")));
+  mg_branch_insert(&s->pod, &s->patch, &env, item, UINT32_MAX);
+  expect(s,
+         "{\"containers\":[{\"env\":[{\"name\":\"A\"}]}],"
+         "\"securityContext\":{\"sysctls\":[\"A\",{\"name\":\"A\"}],\"fsGroup\":1}}",
+         "[{\"op\":\"add\",\"path\":\"/spec/securityContext\","
+         "\"value\":{\"sysctls\":[\"A\",{\"name\":\"A\"}],\"fsGroup\":1}},"
+         "{\"op\":\"replace\",\"path\":\"/spec/containers/0/env\",\"value\":[{\"name\":\"A\"}]}]",
+         4);
+}
+
+static void test_closed_branches(void **state) {
+  struct scene *s = *state;
+  start(s, "{\"volumes\":{},\"securityContext\":\"none\"}");
+  struct mg_branch root = {.kind = MG_OBJECT, .node = s->pod.spec};
+  struct mg_branch volumes = mg_branch_below(&root, MG_S("volumes"), MG_ARRAY);
+  struct mg_branch context = mg_branch_below(&root, MG_S("securityContext"), MG_OBJECT);
+  struct mg_branch below = mg_branch_below(&context, MG_S("capabilities"), MG_OBJECT);
+  assert_false(mg_branch_is_open(&volumes) || mg_branch_is_open(&context) || mg_branch_is_open(&below));
+  mg_branch_insert(&s->pod, &s->patch, &volumes, s->pod.spec, 0);
+  mg_branch_set(&s->pod, &s->patch, &below, MG_S("a"), mg_make(&s->doc, MG_OBJECT));
+  expect(s, "{\"volumes\":{},\"securityContext\":\"none\"}", "[]", 0);
+}
+
 static void test_may_set(void **state) {
   struct scene *s = *state;
   mg_str without[] = {MG_S("priorityClassName"), MG_S("metadata")};
@@ -148,9 +223,14 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_toleration, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_node_label, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_constraint, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_env, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_place, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_field, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_volume_and_mount, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_odd, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_branches, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_closed_branches, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_may_set, set_up, tear_down),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -185,6 +185,34 @@ static void test_lengths(void **state) {
   for (size_t n = 1023; n <= 1025; n++) assert_ptr_equal(mg_image_normalise(*state, (mg_str){big, n}).p, big);
 }
 
+static void test_parts(void **state) {
+  static const struct {
+    const char *in, *domain, *path, *tag, *digest; /* domain NULL: no reference */
+  } rows[] = {
+      {"nginx", "docker.io", "library/nginx", "", ""},
+      {"index.docker.io/nvidia/cuda:12.2", "docker.io", "nvidia/cuda", "12.2", ""},
+      {"NVCR.io/nvidia/pytorch", "nvcr.io", "nvidia/pytorch", "", ""},
+      {"localhost:5000/x:y", "localhost:5000", "x", "y", ""},
+      {"foo:1@sha256:" HEX64, "docker.io", "library/foo", "1", "sha256:" HEX64},
+      {"a.io/b/c@sha256:" HEX64, "a.io", "b/c", "", "sha256:" HEX64},
+      {"$IMG", NULL, NULL, NULL, NULL},
+      {"{{ image }}", NULL, NULL, NULL, NULL},
+      {"a.io/Team/app", NULL, NULL, NULL, NULL},
+      {"", NULL, NULL, NULL, NULL},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    struct mg_image image = {0};
+    bool good = mg_image_parse(*state, mg_str_of(rows[i].in), &image);
+    if (good != (rows[i].domain != NULL)) fail_msg("%s: %d", rows[i].in, good);
+    if (!good) continue;
+    bool same = mg_str_is(image.domain, rows[i].domain) && mg_str_is(image.path, rows[i].path) &&
+                mg_str_is(image.tag, rows[i].tag) && mg_str_is(image.digest, rows[i].digest);
+    if (!same)
+      fail_msg("%s: %.*s %.*s %.*s %.*s", rows[i].in, MG_FMT(image.domain), MG_FMT(image.path), MG_FMT(image.tag),
+               MG_FMT(image.digest));
+  }
+}
+
 /* A NUL is a byte like any other bad one, and the length is the string's. */
 static void test_nul(void **state) {
   static const char text[] = "nginx\0:1";
@@ -210,7 +238,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_hub),    cmocka_unit_test(test_domain),  cmocka_unit_test(test_path), cmocka_unit_test(test_tag),
       cmocka_unit_test(test_digest), cmocka_unit_test(test_lengths), cmocka_unit_test(test_nul),
-      cmocka_unit_test(test_no_memory),
+      cmocka_unit_test(test_no_memory), cmocka_unit_test(test_parts),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -384,6 +384,40 @@ static void message_is_short(void **state) {
   assert_true(strlen(err.text) < 100);
 }
 
+static void products(void **state) {
+  const struct mg_quantity most = parse("1e29");
+  (void)state;
+  check_text("8 x 1500m", mg_quantity_times(parse("1500m"), 8), "12");
+  check_text("3 x 1Gi", mg_quantity_times(parse("1Gi"), 3), "3Gi");
+  check_text("0 x 1Gi", mg_quantity_times(parse("1Gi"), 0), "0");
+  check_text("-2 x 1500m", mg_quantity_times(parse("1500m"), -2), "-3");
+  check_text("-2 x -1500m", mg_quantity_times(parse("-1500m"), -2), "3");
+  assert_true(mg_quantity_times(parse("1e20"), INT64_MAX).nano == most.nano);
+  assert_true(mg_quantity_times(parse("-1e20"), INT64_MAX).nano == -most.nano);
+  assert_true(mg_quantity_times(parse("1"), INT64_MIN).nano == (mg_nano)INT64_MIN * NANO);
+}
+
+static void differences(void **state) {
+  (void)state;
+  check_text("32 - 16", mg_quantity_sub(parse("32"), parse("16")), "16");
+  check_text("1Gi - 512Mi", mg_quantity_sub(parse("1Gi"), parse("512Mi")), "512Mi");
+  check_text("1 - 1500m", mg_quantity_sub(parse("1"), parse("1500m")), "-500m");
+  check_text("0 - 1Gi", mg_quantity_sub(parse("0"), parse("1Gi")), "-1Gi");
+}
+
+/* As Go's own parser keeps or forgets the text, after rounding to thousandths. */
+static void keeps(void **state) {
+  static const char *const kept[] = {"0", "1", "+1", "01", "007", "1.", "500m", "0500m", "+500m", "+1Gi", "1E3", "1e+3", "2e0",
+                                     "1.500", "1.234k", "1.5e1", "4063715e-3", "1Ki", "100M"};
+  static const char *const forgotten[] = {"", "00", "-0", "0.5", ".5", "1000", "1.5", "1000m", "1e1", "1e4", "1u", "1n", "1.5Gi",
+                                          "8Ki", "1024Mi", "1Kib", "x", "1234567890123456789", "1.000", "0.001k"};
+  (void)state;
+  for (size_t i = 0; i < COUNT(kept); i++)
+    if (!mg_quantity_keeps(mg_str_of(kept[i]))) fail_msg("%s is forgotten", kept[i]);
+  for (size_t i = 0; i < COUNT(forgotten); i++)
+    if (mg_quantity_keeps(mg_str_of(forgotten[i]))) fail_msg("%s is kept", forgotten[i]);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(table),
@@ -400,6 +434,9 @@ int main(void) {
       cmocka_unit_test(length_limit),
       cmocka_unit_test(sums),
       cmocka_unit_test(sums_saturate),
+      cmocka_unit_test(products),
+      cmocka_unit_test(differences),
+      cmocka_unit_test(keeps),
       cmocka_unit_test(compares),
       cmocka_unit_test(values),
       cmocka_unit_test(nodes),

@@ -36,7 +36,7 @@ static void view(struct fixture *f, const char *files, const char *object) {
   mg_split_api_version(mg_string(MG_GET(root, "apiVersion")), &group, &version);
   const struct mg_kind_row *row = mg_kind_find(&f->snapshot->kinds, group, version, mg_string(MG_GET(root, "kind")));
   assert_non_null(row);
-  struct mg_world world = {&f->snapshot->kinds, &f->snapshot->accelerators, &f->snapshot->context};
+  struct mg_world world = {&f->snapshot->kinds, &f->snapshot->accelerators, f->snapshot->context, false};
   assert_int_equal(mg_workload_view(&world, &f->arena, row, root, MG_S("ml"), &f->workload), 0);
 }
 
@@ -140,9 +140,11 @@ static void the_table_knows_versions_and_groups(void **state) {
   struct fixture f;
   view(&f, NULL, "{apiVersion: v1, kind: Pod, spec: {}}");
   const struct mg_kind_table *t = &f.snapshot->kinds;
-  assert_null(mg_kind_find(t, MG_S("kubeflow.org"), MG_S("v1alpha1"), MG_S("MPIJob")));
+  assert_null(mg_kind_find(t, MG_S("kubeflow.org"), MG_S("v9"), MG_S("MPIJob")));
   assert_non_null(mg_kind_find(t, MG_S("kubeflow.org"), MG_S(""), MG_S("MPIJob")));
-  assert_null(mg_kind_find(t, MG_S("batch.volcano.sh"), MG_S("v1alpha1"), MG_S("Job")));
+  assert_null(mg_kind_find(t, MG_S("example.org"), MG_S("v1"), MG_S("Job")));
+  assert_ptr_not_equal(mg_kind_find(t, MG_S("batch.volcano.sh"), MG_S("v1alpha1"), MG_S("Job")),
+                       mg_kind_find(t, MG_S("batch"), MG_S("v1"), MG_S("Job")));
   assert_null(mg_kind_find(t, MG_S("batch"), MG_S("v1"), MG_S("job")));
   done(&f);
 }
@@ -254,6 +256,283 @@ static void roles_of_pods(void **state) {
   }
 }
 
+/* ---- more than a template and its replicas ---- */
+
+/* Objects with their sums: `x` templates, replicas and devices of the one that is named by its id. */
+static const struct sum_case {
+  const char *object, *id;
+  uint32_t pods;
+  int64_t replicas, devices;
+} sum_cases[] = {
+    {"{apiVersion: kubeflow.org/v1alpha1, kind: MPIJob, spec: {gpus: 16, template: {spec: {containers: [{name: a}]}}}}",
+     "/spec/template", 1, 1, 16},
+    {"{apiVersion: trainer.kubeflow.org/v1alpha1, kind: TrainJob, spec: {trainer: {numNodes: 4, resourcesPerNode: {limits: "
+     "{nvidia.com/gpu: 8}}}}}",
+     "/spec/trainer", 1, 4, 8},
+    {"{apiVersion: ray.io/v1, kind: RayCluster, spec: {workerGroupSpecs: [{groupName: w, replicas: 2, rayStartParams: {num-gpus: "
+     "\"4\"}, template: {spec: {containers: [{name: r}, {name: s}]}}}]}}",
+     "/spec/workerGroupSpecs/[w]/template", 1, 2, 0},
+    {"{apiVersion: ray.io/v1, kind: RayCluster, spec: {workerGroupSpecs: [{groupName: w, rayStartParams: {num-gpus: \"4\"}, "
+     "template: {spec: {containers: [{name: r, resources: {limits: {google.com/tpu: 8}}}]}}}]}}",
+     "/spec/workerGroupSpecs/[w]/template", 1, 1, 8},
+    {"{apiVersion: ray.io/v1, kind: RayCluster, spec: {headGroupSpec: {rayStartParams: {num-gpus: \"0\"}, resources: {GPU: "
+     "\"2\"}, template: {spec: {containers: [{name: r}]}}}}}",
+     "/spec/headGroupSpec/template", 1, 1, 0},
+    {"{apiVersion: ray.io/v1, kind: RayService, spec: {rayClusterConfig: {enableInTreeAutoscaling: true, workerGroupSpecs: "
+     "[{replicas: 0, template: {spec: {}}}]}}}",
+     "/spec/rayClusterConfig/workerGroupSpecs/0/template", 1, 1, 0},
+    {"{apiVersion: sparkoperator.k8s.io/v1beta2, kind: SparkApplication, spec: {driver: {cores: 1}, executor: {instances: 3, "
+     "gpu: "
+     "{name: amd.com/gpu, quantity: 2}}}}",
+     "/spec/executor", 2, 3, 2},
+    {"{apiVersion: sparkoperator.k8s.io/v1beta2, kind: SparkApplication, spec: {executor: {instances: 3}, dynamicAllocation: "
+     "{enabled: true, maxExecutors: 9}, sparkConf: {spark.executor.resource.gpu.amount: \"1\"}}}",
+     "/spec/executor", 1, 9, 1},
+    {"{apiVersion: nvidia.com/v1alpha1, kind: DynamoGraphDeployment, spec: {services: {front: {replicas: 1}, decode: {replicas: "
+     "2, multinode: {nodeCount: 2}, resources: {limits: {gpu: \"4\"}, requests: {gpu: \"4\"}}}}}}",
+     "/spec/services/decode", 1, 4, 4},
+    {"{apiVersion: nvidia.com/v1beta1, kind: DynamoGraphDeployment, spec: {components: [{name: d, replicas: 3, podTemplate: "
+     "{spec: "
+     "{containers: [{name: main, " GPU(2) "}]}}}]}}",
+     "/spec/components/[d]/podTemplate", 1, 3, 2},
+    {"{apiVersion: apps.nvidia.com/v1alpha1, kind: NIMService, spec: {replicas: 2, scale: {enabled: true, hpa: {maxReplicas: "
+     "5}}, " GPU(1) "}}",
+     "/spec", 1, 5, 1},
+    {"{apiVersion: serving.kserve.io/v1beta1, kind: InferenceService, spec: {predictor: {minReplicas: 1, maxReplicas: 4, model: "
+     "{" GPU(2) "}}}}",
+     "/spec/predictor", 1, 4, 2},
+    {"{apiVersion: serving.kserve.io/v1beta1, kind: InferenceService, spec: {predictor: {model: {}, workerSpec: "
+     "{tensorParallelSize: 8, pipelineParallelSize: 3, containers: [{name: worker-container}]}}}}",
+     "/spec/predictor/workerSpec", 2, 2, 8},
+    {"{apiVersion: production-stack.vllm.ai/v1alpha1, kind: VLLMRuntime, spec: {deploymentConfig: {replicas: 2, resources: {gpu: "
+     "\"1\", gpuType: amd.com/gpu}}}}",
+     "/spec/deploymentConfig", 1, 2, 1},
+    {"{apiVersion: workload.codeflare.dev/v1beta2, kind: AppWrapper, spec: {components: [{template: {apiVersion: v1, kind: "
+     "Service}}, "
+     "{template: {apiVersion: kubeflow.org/v1, kind: PyTorchJob, spec: {pytorchReplicaSpecs: {Worker: {replicas: 3, template: "
+     "{spec: {containers: [{name: a, " GPU(8) "}]}}}}}}}]}}",
+     "/spec/components/1/template/spec/pytorchReplicaSpecs/Worker/template", 1, 3, 8},
+    {"{apiVersion: kubeflow.org/v1beta1, kind: Experiment, spec: {trialTemplate: {trialSpec: {apiVersion: batch/v1, kind: Job, "
+     "spec: {parallelism: 2, template: {spec: {containers: [{name: a, " GPU(1) "}]}}}}}}}",
+     "/spec/trialTemplate/trialSpec/spec/template", 1, 6, 1},
+    {"{apiVersion: argoproj.io/v1alpha1, kind: Workflow, spec: {templates: [{name: steps, steps: []}, {name: t, script: {" GPU(
+         2) "}, sidecars: [{name: s, " GPU(1) "}], initContainers: [{name: i, " GPU(4) "}]}]}}",
+     "/spec/templates/[t]", 1, 1, 4},
+    {"{apiVersion: grove.io/v1alpha1, kind: PodCliqueSet, spec: {replicas: 2, template: {cliques: [{name: p, spec: {replicas: 3, "
+     "podSpec: {containers: [{name: a, " GPU(8) "}]}}}]}}}",
+     "/spec/template/cliques/[p]/spec/podSpec", 1, 6, 8},
+    {"{apiVersion: orchestration.aibrix.ai/v1alpha1, kind: StormService, spec: {replicas: 2, template: {spec: {roles: [{name: p, "
+     "replicas: 3, podGroupSize: 2, template: {spec: {}}}]}}}}",
+     "/spec/template/spec/roles/[p]/template", 1, 12, 0},
+    {"{apiVersion: keda.sh/v1alpha1, kind: ScaledJob, spec: {maxReplicaCount: 10, jobTargetRef: {parallelism: 2, template: "
+     "{spec: "
+     "{}}}}}",
+     "/spec/jobTargetRef/template", 1, 20, 0},
+};
+
+static void sums_of_kinds(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof sum_cases / sizeof *sum_cases; i++) {
+    const struct sum_case *c = &sum_cases[i];
+    struct fixture f;
+    view(&f, NULL, c->object);
+    const struct mg_pod *pod = NULL;
+    for (uint32_t p = 0; p < f.workload->pod_count; p++)
+      if (mg_str_is(f.workload->pods[p]->id, c->id)) pod = f.workload->pods[p];
+    if (!pod || f.workload->pod_count != c->pods) fail_msg("%s: %u templates, none %s", c->object, f.workload->pod_count, c->id);
+    if (pod->replicas != c->replicas || pod->devices != c->devices)
+      fail_msg("%s: %d x %d", c->object, (int)pod->replicas, (int)pod->devices);
+    done(&f);
+  }
+}
+
+static void devices_without_a_number(void **state) {
+  (void)state;
+  struct fixture f;
+  view(
+      &f, NULL,
+      "{apiVersion: kaito.sh/v1beta1, kind: Workspace, resource: {instanceType: Standard_NC12s_v3}, inference: {template: {spec: "
+      "{containers: [{name: a}]}}}}");
+  assert_int_equal(f.workload->pod_count, 1);
+  assert_true(f.workload->pods[0]->has_accelerator);
+  assert_int_equal(f.workload->pods[0]->devices, 0);
+  done(&f);
+}
+
+static void a_fragment_is_its_own_container(void **state) {
+  (void)state;
+  struct fixture f;
+  view(&f, NULL,
+       "{apiVersion: apps.nvidia.com/v1alpha1, kind: NIMService, metadata: {labels: {team: a}}, spec: {labels: {team: b}, image: "
+       "{repository: nvcr.io/nim/x, tag: 1.2}, initContainers: [{name: i}], sidecarContainers: [{name: s}]}}");
+  struct mg_pod *pod = f.workload->pods[0];
+  mg_str team;
+  assert_int_equal(pod->container_count, 3);
+  assert_str(pod->containers[1].image, "nvcr.io/nim/x:1.2");
+  assert_str(pod->containers[2].name, "s");
+  assert_true(mg_pod_label(pod, MG_S("team"), &team));
+  assert_str(team, "b");
+  assert_true(pod->fixed);
+  done(&f);
+}
+
+static void resources_kept_apart(void **state) {
+  (void)state;
+  struct fixture f;
+  view(
+      &f, NULL,
+      "{apiVersion: nvidia.com/v1alpha1, kind: DynamoGraphDeployment, spec: {services: {a: {resources: {limits: {gpu: 1, memory: "
+      "4Gi}}, extraPodSpec: {tolerations: [], mainContainer: {image: x}}}}}}");
+  const struct mg_pod *pod = f.workload->pods[0];
+  assert_int_equal(pod->container_count, 1);
+  assert_str(pod->containers[0].image, "x");
+  assert_non_null(mg_container_amount(&pod->containers[0], MG_S("memory")));
+  assert_true(mg_is(MG_GET(pod->spec, "tolerations"), MG_ARRAY));
+  assert_int_equal(pod->devices, 1);
+  done(&f);
+}
+
+/* An AppWrapper is a kind without a role; Katib's role stands before that of the Job in it. */
+static void nested_objects_have_roles_and_labels(void **state) {
+  (void)state;
+  static const struct {
+    const char *meta;
+    enum mg_role role;
+  } rows[] = {{"name: a", MG_ROLE_BATCH}, {"labels: {mlgate.dev/role: inference}", MG_ROLE_INFERENCE}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    struct fixture f;
+    char object[512];
+    snprintf(object, sizeof object,
+             "{apiVersion: workload.codeflare.dev/v1beta2, kind: AppWrapper, metadata: {%s}, spec: {components: [{template: "
+             "{apiVersion: batch/v1, kind: Job, spec: {template: {spec: {}}}}}]}}",
+             rows[i].meta);
+    view(&f, NULL, object);
+    assert_int_equal(f.workload->pods[0]->role, rows[i].role);
+    assert_true(f.workload->pods[0]->fixed);
+    done(&f);
+  }
+  struct fixture f;
+  view(&f, NULL,
+       "{apiVersion: kubeflow.org/v1beta1, kind: Trial, spec: {runSpec: {apiVersion: v1, kind: Pod, spec: {containers: []}}}}");
+  assert_int_equal(f.workload->pods[0]->role, MG_ROLE_TRAINING);
+  assert_true(f.workload->pods[0]->is_pod);
+  done(&f);
+}
+
+#define WRAPPED(inner)                                                                                                           \
+  "{apiVersion: workload.codeflare.dev/v1beta2, kind: AppWrapper, spec: {components: [{template: " inner "}]}}"
+#define POD "{apiVersion: v1, kind: Pod, spec: {containers: [{name: a}]}}"
+
+static void nesting_ends(void **state) {
+  (void)state;
+  struct fixture f;
+  view(&f, NULL, WRAPPED(WRAPPED(WRAPPED(POD))));
+  assert_int_equal(f.workload->pod_count, 1);
+  assert_str(f.workload->malformed, "");
+  done(&f);
+  view(&f, NULL, WRAPPED(WRAPPED(WRAPPED(WRAPPED(POD)))));
+  assert_int_equal(f.workload->pod_count, 0);
+  assert_true(f.workload->malformed.n > 0);
+  done(&f);
+}
+
+static void hostile_shapes_of_kinds(void **state) {
+  (void)state;
+  static const char *const objects[] = {
+      "{apiVersion: workload.codeflare.dev/v1beta2, kind: AppWrapper, spec: {components: {a: b}}}",
+      "{apiVersion: workload.codeflare.dev/v1beta2, kind: AppWrapper, spec: {components: [null, 1, {template: []}]}}",
+      "{apiVersion: kubeflow.org/v1beta1, kind: Experiment, spec: {trialTemplate: {trialSpec: \"${x}\"}}}",
+      "{apiVersion: argoproj.io/v1alpha1, kind: Workflow, spec: {templates: {container: {}}, templateDefaults: []}}",
+      "{apiVersion: argoproj.io/v1alpha1, kind: Workflow, spec: {templates: [{container: [], containerSet: {containers: {}}}]}}",
+      "{apiVersion: apps.nvidia.com/v1alpha1, kind: NIMService, spec: []}",
+      "{apiVersion: nvidia.com/v1alpha1, kind: DynamoGraphDeployment, spec: {services: {a: null, b: 1, c: {resources: []}}}}",
+      "{apiVersion: trainer.kubeflow.org/v1alpha1, kind: TrainJob, spec: {trainer: {resourcesPerNode: 3}}}",
+  };
+  for (size_t i = 0; i < sizeof objects / sizeof *objects; i++) {
+    struct fixture f;
+    view(&f, NULL, objects[i]);
+    for (uint32_t p = 0; p < f.workload->pod_count; p++) assert_int_equal(f.workload->pods[p]->devices, 0);
+    done(&f);
+  }
+}
+
+static void unreadable_devices_are_some(void **state) {
+  (void)state;
+  struct fixture f;
+  view(&f, NULL,
+       "{apiVersion: sparkoperator.k8s.io/v1beta2, kind: SparkApplication, spec: {executor: {instances: \"{{n}}\", gpu: {name: "
+       "nvidia.com/gpu, quantity: $GPUS}}}}");
+  const struct mg_pod *pod = f.workload->pods[0];
+  assert_true(pod->has_accelerator);
+  assert_int_equal(pod->devices, 1);
+  assert_true(pod->replicas_unreadable);
+  done(&f);
+}
+
+/* The wild card of another list takes the item of the same number. */
+static void replicas_in_another_list(void **state) {
+  (void)state;
+  struct fixture f;
+  view(&f,
+       "apiVersion: mlgate.dev/v1\nkind: WorkloadKind\nmetadata: {name: things.x}\nspec: {group: x, kind: Thing, templates: "
+       "[{path: "
+       "'spec.groups[]', shape: spec, replicas: [{path: 'spec.sizes[]'}, {path: 'spec.groups[].times'}]}]}\n",
+       "{apiVersion: x/v1, kind: Thing, spec: {groups: [{times: 1}, {times: 2}, {times: 3}], sizes: [5, 7]}}");
+  static const int64_t replicas[] = {5, 14, 3};
+  for (uint32_t i = 0; i < 3; i++) assert_int_equal(f.workload->pods[i]->replicas, replicas[i]);
+  done(&f);
+}
+
+static void paths_of_a_kind(void **state) {
+  (void)state;
+  static const struct {
+    const char *path;
+    bool good;
+  } rows[] = {{"spec.t", true},    {"t", true},         {"spec.\"a.b/c\".t", true},
+              {"a[]{}.t", true},   {"[]", false},       {"a..t", false},
+              {"a.", false},       {".t", false},       {"\"a", false},
+              {"a[]t", false},     {"a[", false},       {"a[0].t", false},
+              {"\"a\"b.t", false}, {"a.\"\".t", false}, {"\"\"", false}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    struct mg_arena arena;
+    struct mg_diags diags;
+    struct mg_err err = {0};
+    struct mg_snapshot *snapshot = NULL;
+    char file[512];
+    snprintf(
+        file, sizeof file,
+        "apiVersion: mlgate.dev/v1\nkind: WorkloadKind\nmetadata: {name: things.x}\nspec: {group: x, kind: Thing, templates: "
+        "[{path: '%s'}]}\n",
+        rows[i].path);
+    struct mg_source source = {.path = "test.yaml", .text = mg_str_of(file)};
+    mg_arena_init(&arena, (size_t)1 << 20, 0);
+    mg_diags_init(&diags, &arena);
+    bool good = mg_snapshot_new(&snapshot, mg_rules, &source, 1, &diags, &err) == 0;
+    if (good != rows[i].good) fail_msg("%s: %s", rows[i].path, good ? "taken" : err.text);
+    mg_snapshot_unref(snapshot);
+    mg_arena_fini(&arena);
+  }
+}
+
+static void labels_with_a_value(void **state) {
+  (void)state;
+  static const struct {
+    const char *label;
+    enum mg_role role;
+  } rows[] = {{"nim-service", MG_ROLE_INFERENCE}, {"shop", MG_ROLE_SERVICE}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    struct fixture f;
+    char object[512];
+    snprintf(object, sizeof object,
+             "{apiVersion: v1, kind: Pod, metadata: {labels: {app.kubernetes.io/part-of: %s}, " OWNER(
+                 "apps/v1", "ReplicaSet") "}, spec: {containers: [{name: a}]}}",
+             rows[i].label);
+    view(&f, NULL, object);
+    assert_int_equal(f.workload->pods[0]->role, rows[i].role);
+    done(&f);
+  }
+}
+
 static void the_templates_label_stands_before_the_objects(void **state) {
   (void)state;
   struct fixture f;
@@ -323,8 +602,8 @@ static void whose_failure_is_retried(void **state) {
   "{apiVersion: v1, kind: Pod, spec: {resourceClaims: [{name: g, resourceClaimTemplateName: gpus}], containers: [{name: a, "     \
   "resources: "                                                                                                                  \
   "{claims: [{name: g}]}}, {name: b, resources: {claims: [{name: g}]}}]}}"
-#define TEMPLATE(request)                                                                                               \
-  "apiVersion: resource.k8s.io/v1\nkind: ResourceClaimTemplate\nmetadata: {name: gpus, namespace: ml}\n"                \
+#define TEMPLATE(request)                                                                                                        \
+  "apiVersion: resource.k8s.io/v1\nkind: ResourceClaimTemplate\nmetadata: {name: gpus, namespace: ml}\n"                         \
   "spec: {spec: {devices: {requests: [{name: r, " request "}]}}}\n"
 
 static void claims_are_resolved_through_the_context(void **state) {
@@ -425,7 +704,7 @@ static void the_views_memory_is_bounded(void **state) {
   (void)state;
   struct fixture f;
   view(&f, NULL, "{apiVersion: apps/v1, kind: Deployment, spec: {template: {spec: {containers: [{name: a, " GPU(1) "}]}}}}");
-  struct mg_world world = {&f.snapshot->kinds, &f.snapshot->accelerators, &f.snapshot->context};
+  struct mg_world world = {&f.snapshot->kinds, &f.snapshot->accelerators, f.snapshot->context, false};
   for (size_t max = 0; max < 4096; max += 64) {
     struct mg_arena small;
     struct mg_workload *w;
@@ -446,6 +725,17 @@ int main(void) {
       cmocka_unit_test(devices_add_up_as_the_api_server_adds),
       cmocka_unit_test(replicas_that_cannot_be_read_count_one),
       cmocka_unit_test(roles_of_pods),
+      cmocka_unit_test(sums_of_kinds),
+      cmocka_unit_test(devices_without_a_number),
+      cmocka_unit_test(a_fragment_is_its_own_container),
+      cmocka_unit_test(resources_kept_apart),
+      cmocka_unit_test(nested_objects_have_roles_and_labels),
+      cmocka_unit_test(nesting_ends),
+      cmocka_unit_test(hostile_shapes_of_kinds),
+      cmocka_unit_test(unreadable_devices_are_some),
+      cmocka_unit_test(replicas_in_another_list),
+      cmocka_unit_test(paths_of_a_kind),
+      cmocka_unit_test(labels_with_a_value),
       cmocka_unit_test(the_templates_label_stands_before_the_objects),
       cmocka_unit_test(whose_failure_is_retried),
       cmocka_unit_test(claims_are_resolved_through_the_context),

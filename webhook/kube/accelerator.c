@@ -28,7 +28,7 @@ static bool read_pattern(struct mg_load *load, const struct mg_field *field, mg_
   return true;
 }
 
-const struct mg_type mg_t_pattern = {"a glob or /regex/", read_pattern};
+const struct mg_type mg_t_pattern = {.name = "a glob or /regex/", .read = read_pattern, .schema = MG_SCHEMA_STRING};
 const struct mg_item mg_item_pattern = {&mg_t_pattern, sizeof(struct mg_pattern *), NULL};
 
 static const char *const unit_words[] = {"count", "size", "none", NULL};
@@ -53,7 +53,7 @@ static const struct mg_field back_door_fields[] = {
 };
 static const struct mg_shape back_door_shape = {back_door_fields, "backDoors"};
 
-static const struct mg_field fields[] = {
+const struct mg_field mg_accelerator_fields[] = {
     {"resources", &mg_t_list, offsetof(struct mg_accelerators, resources), &row_item,
      .doc = "Resource names; the first match holds."},
     {"deviceClasses", &mg_t_list, offsetof(struct mg_accelerators, device_classes), &mg_item_pattern,
@@ -70,7 +70,7 @@ static const struct mg_field fields[] = {
 };
 
 bool mg_accelerators_read(struct mg_load *load, mg_node spec, struct mg_accelerators *ret) {
-  return mg_decode(load, fields, "spec", spec, ret);
+  return mg_decode(load, mg_accelerator_fields, "spec", spec, ret);
 }
 
 static void prepend(struct mg_arena *arena, struct mg_list *all, struct mg_list more, size_t size) {

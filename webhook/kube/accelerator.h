@@ -35,6 +35,7 @@ struct mg_pattern_owner {
 };
 void mg_pattern_owner_free(struct mg_pattern_owner *owner);
 
+extern const struct mg_field mg_accelerator_fields[]; /* of an Accelerators' spec */
 /* Reads one document's spec; later documents are put before earlier ones with mg_accelerators_extend. */
 bool mg_accelerators_read(struct mg_load *load, mg_node spec, struct mg_accelerators *ret);
 void mg_accelerators_extend(struct mg_arena *arena, struct mg_accelerators *all, const struct mg_accelerators *more);

@@ -57,7 +57,7 @@ static int64_t used_devices(const struct mg_pod *pod, const struct claim *claim,
 }
 
 static void use_claims(struct mg_pod *pod, struct mg_container *c, struct claim *claims, uint32_t count) {
-  for (mg_node use = mg_first(MG_GET(MG_GET(c->node, "resources"), "claims")); use.at; use = mg_next(use)) {
+  for (mg_node use = mg_first(MG_GET(mg_container_resources(c), "claims")); use.at; use = mg_next(use)) {
     mg_str name = mg_string(MG_GET(use, "name"));
     uint32_t i = 0;
     while (i < count && !mg_str_eq(claims[i].name, name)) i++;

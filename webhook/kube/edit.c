@@ -1,10 +1,18 @@
 #include "kube/edit.h"
 
-void mg_pod_add_toleration(struct mg_pod *pod, struct mg_patch *patch, mg_node toleration, uint32_t at) {
-  mg_node list = mg_patch_child(patch, pod->spec, MG_S("tolerations"), MG_ARRAY);
+static void insert_copy(struct mg_pod *pod, struct mg_patch *patch, mg_str field, mg_node item, uint32_t at) {
+  mg_node list = mg_patch_child(patch, pod->spec, field, MG_ARRAY);
   if (!list.at) return;
-  mg_patch_insert(patch, list, at, mg_make_copy(list.doc, toleration));
+  mg_patch_insert(patch, list, at, mg_make_copy(list.doc, item));
   pod->version++;
+}
+
+void mg_pod_add_toleration(struct mg_pod *pod, struct mg_patch *patch, mg_node toleration, uint32_t at) {
+  insert_copy(pod, patch, MG_S("tolerations"), toleration, at);
+}
+
+void mg_pod_add_constraint(struct mg_pod *pod, struct mg_patch *patch, mg_node constraint, uint32_t at) {
+  insert_copy(pod, patch, MG_S("topologySpreadConstraints"), constraint, at);
 }
 
 void mg_pod_set_node_label(struct mg_pod *pod, struct mg_patch *patch, mg_str key, mg_str value) {
@@ -45,6 +53,64 @@ void mg_container_add_mount(struct mg_pod *pod, struct mg_patch *patch, struct m
   mg_put(mount, MG_S("mountPath"), mg_make_text(list.doc, MG_STRING, path));
   mg_patch_append(patch, list, mount);
   pod->version++;
+}
+
+void mg_container_add_env(struct mg_pod *pod, struct mg_patch *patch, struct mg_container *c, mg_str name, mg_str value,
+                          uint32_t at) {
+  mg_node list = mg_patch_child(patch, c->node, MG_S("env"), MG_ARRAY);
+  if (!list.at) return;
+  mg_node variable = mg_make(list.doc, MG_OBJECT);
+  mg_put(variable, MG_S("name"), mg_make_text(list.doc, MG_STRING, name));
+  mg_put(variable, MG_S("value"), mg_make_text(list.doc, MG_STRING, value));
+  mg_patch_insert(patch, list, at, variable);
+  pod->version++;
+}
+
+void mg_place_set(struct mg_patch *patch, const struct mg_place *place, mg_node value) {
+  mg_node at = place->object;
+  uint32_t i = 0;
+  for (; place->keys[i + 1].p; i++) at = mg_patch_child(patch, at, place->keys[i], MG_OBJECT);
+  if (at.at) mg_patch_set(patch, at, place->keys[i], value);
+}
+
+void mg_container_set_amount(struct mg_pod *pod, struct mg_patch *patch, struct mg_container *c, mg_str side, mg_str resource,
+                             mg_node value) {
+  mg_node map = mg_patch_child(patch, mg_patch_child(patch, c->node, MG_S("resources"), MG_OBJECT), side, MG_OBJECT);
+  if (!map.at) return;
+  mg_patch_set(patch, map, resource, value);
+  pod->version++;
+}
+
+struct mg_branch mg_branch_below(struct mg_branch *up, mg_str key, enum mg_kind kind) {
+  return (struct mg_branch){.up = up, .key = key, .kind = kind, .node = mg_get(up->node, key), .old = mg_get(up->old, key)};
+}
+
+bool mg_branch_is_open(const struct mg_branch *branch) {
+  return mg_missing(branch->node) ? !branch->up || mg_branch_is_open(branch->up) : mg_is(branch->node, branch->kind);
+}
+
+static bool make_branch(struct mg_patch *patch, struct mg_branch *branch) {
+  if (mg_missing(branch->node) && branch->up && make_branch(patch, branch->up))
+    branch->node = mg_patch_child(patch, branch->up->node, branch->key, branch->kind);
+  return mg_is(branch->node, branch->kind);
+}
+
+void mg_branch_set(struct mg_pod *pod, struct mg_patch *patch, struct mg_branch *object, mg_str key, mg_node value) {
+  if (!make_branch(patch, object)) return;
+  mg_patch_set(patch, object->node, key, mg_make_copy(object->node.doc, value));
+  pod->version++;
+}
+
+void mg_branch_insert(struct mg_pod *pod, struct mg_patch *patch, struct mg_branch *array, mg_node value, uint32_t at) {
+  if (!make_branch(patch, array)) return;
+  mg_patch_insert(patch, array->node, at, mg_make_copy(array->node.doc, value));
+  pod->version++;
+}
+
+void mg_pod_reread(struct mg_pod *pod) {
+  if (pod->row->shape == MG_SHAPE_TEMPLATE) pod->meta = MG_GET(pod->node, "metadata");
+  pod->version++;
+  mg_pod_read(pod);
 }
 
 bool mg_pod_may_set(const struct mg_pod *pod, mg_str field) {

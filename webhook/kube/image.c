@@ -110,24 +110,19 @@ static bool is_digest(mg_str s) {
   return false;
 }
 
-struct parts {
-  mg_str domain, path, tag, digest;
-};
-
 /* The first segment is a domain if it is localhost, or has a dot, a colon or a capital; else all of it is a name of the Hub. */
-static void split_domain(mg_str s, struct parts *ret) {
+static void split_domain(mg_str s, struct mg_image *ret) {
   mg_str first = {s.p, mg_str_find(s, '/')};
   bool domain = false;
   for (size_t i = 0; i < first.n; i++) domain |= first.p[i] == '.' || first.p[i] == ':' || is_upper(first.p[i]);
   if (first.n == s.n || !(domain || mg_str_is(first, "localhost"))) {
-    *ret = (struct parts){.domain = MG_S("docker.io"), .path = s};
+    *ret = (struct mg_image){.domain = MG_S("docker.io"), .path = s};
     return;
   }
-  *ret = (struct parts){.domain = first, .path = mg_str_from(s, first.n + 1)};
-  if (mg_str_is(first, "index.docker.io")) ret->domain = MG_S("docker.io");
+  *ret = (struct mg_image){.domain = first, .path = mg_str_from(s, first.n + 1)};
 }
 
-static bool parse(mg_str s, struct parts *ret) {
+static bool parse(mg_str s, struct mg_image *ret) {
   if (s.n == 0 || s.n > LONGEST_REFERENCE || (s.n == 64 && all_hex(s))) return false;
   split_domain(s, ret);
   size_t at = mg_str_find(ret->path, '@');
@@ -146,32 +141,27 @@ static bool parse(mg_str s, struct parts *ret) {
 }
 
 /* Domains are compared without regard to case, so a pattern must not be dodged by NVCR.io. */
-static void put_lower(char **p, mg_str s) {
-  for (size_t i = 0; i < s.n; i++) *(*p)++ = is_upper(s.p[i]) ? (char)(s.p[i] | 32) : s.p[i];
+mg_str mg_image_domain(struct mg_arena *arena, mg_str domain) {
+  char *p = mg_arena_alloc(arena, domain.n + 1);
+  if (!p || mg_str_is(domain, "index.docker.io")) return p ? MG_S("docker.io") : (mg_str){0};
+  for (size_t i = 0; i < domain.n; i++) p[i] = is_upper(domain.p[i]) ? (char)(domain.p[i] | 32) : domain.p[i];
+  p[domain.n] = '\0';
+  return (mg_str){p, domain.n};
 }
 
-static void put(char **p, mg_str s) {
-  memcpy(*p, s.p, s.n);
-  *p += s.n;
+bool mg_image_parse(struct mg_arena *arena, mg_str reference, struct mg_image *ret) {
+  if (!parse(reference, ret)) return false;
+  ret->domain = mg_image_domain(arena, ret->domain);
+  if (mg_str_is(ret->domain, "docker.io") && mg_str_find(ret->path, '/') == ret->path.n)
+    ret->path = mg_arena_printf(arena, "library/%.*s", MG_FMT(ret->path));
+  return ret->domain.n && ret->path.n && ret->path.n <= LONGEST_PATH;
 }
 
 mg_str mg_image_normalise(struct mg_arena *arena, mg_str reference) {
-  struct parts parts;
-  if (!parse(reference, &parts)) return reference;
-  bool hub = mg_str_is(parts.domain, "docker.io");
-  mg_str library = hub && mg_str_find(parts.path, '/') == parts.path.n ? MG_S("library/") : MG_S("");
-  if (library.n + parts.path.n > LONGEST_PATH) return reference;
-  mg_str sign = parts.digest.n ? MG_S("@") : MG_S(":");
-  mg_str last = parts.digest.n ? parts.digest : parts.tag.n ? parts.tag : MG_S("latest");
-  size_t size = parts.domain.n + 1 + library.n + parts.path.n + sign.n + last.n;
-  char *text = mg_arena_alloc(arena, size + 1), *p = text;
-  if (!text) return reference;
-  put_lower(&p, parts.domain);
-  put(&p, MG_S("/"));
-  put(&p, library);
-  put(&p, parts.path);
-  put(&p, sign);
-  put(&p, last);
-  *p = '\0';
-  return (mg_str){text, size};
+  struct mg_image image;
+  if (!mg_image_parse(arena, reference, &image)) return reference;
+  const char *sign = image.digest.n ? "@" : ":";
+  mg_str last = image.digest.n ? image.digest : image.tag.n ? image.tag : MG_S("latest");
+  mg_str text = mg_arena_printf(arena, "%.*s/%.*s%s%.*s", MG_FMT(image.domain), MG_FMT(image.path), sign, MG_FMT(last));
+  return text.n ? text : reference;
 }

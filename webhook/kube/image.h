@@ -2,5 +2,16 @@
 #pragma once
 #include "base/arena.h"
 
+/* A reference in its parts: domain in lower case and never empty, path with "library/" where the Hub has it there; tag and digest
+ * as written, "" where there is none. */
+struct mg_image {
+  mg_str domain, path, tag, digest;
+};
+/* False where it is no reference (a placeholder, a capital in the path …) or memory is short. */
+bool mg_image_parse(struct mg_arena *arena, mg_str reference, struct mg_image *ret);
+
+/* A domain as it is compared: in lower case, and index.docker.io is docker.io. */
+mg_str mg_image_domain(struct mg_arena *arena, mg_str domain);
+
 /* "nginx" -> "docker.io/library/nginx:latest"; with a digest the tag goes. What cannot be parsed comes back as it was. */
 mg_str mg_image_normalise(struct mg_arena *arena, mg_str reference);

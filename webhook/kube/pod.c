@@ -4,6 +4,7 @@
 
 #include "kube/claims.h"
 #include "kube/image.h"
+#include "kube/limit_range.h"
 
 static enum mg_amount_state read_amount(mg_node n, struct mg_quantity *ret) {
   if (!n.at) return MG_AMOUNT_NONE;
@@ -20,8 +21,7 @@ static int64_t devices_of(enum mg_amount_state state, struct mg_quantity q) {
   return n < 0 ? 0 : n;
 }
 
-/* What rules ask of an amount again and again. */
-static void settle_amount(const struct mg_accelerators *all, struct mg_amount *a) {
+void mg_amount_settle(const struct mg_accelerators *all, struct mg_amount *a) {
   a->accelerator = mg_accelerator_of(all, a->resource);
   a->used = is_some(a->limit_state, a->limit_q) || is_some(a->request_state, a->request_q);
   a->plain = a->limit_state == MG_AMOUNT_READ && a->limit_q.nano >= 0 && mg_quantity_whole(a->limit_q) &&
@@ -51,9 +51,10 @@ static struct mg_amount *find_sorted(struct mg_amount *amounts, uint32_t count, 
 /* Limits first, then requests, each put beside its limit where there is one. */
 static int read_amounts(const struct mg_pod *pod, struct mg_container *c) {
   enum { LONG = 64 };
-  mg_node resources = MG_GET(c->node, "resources");
+  mg_node resources = mg_container_resources(c);
   mg_node limits = MG_GET(resources, "limits"), requests = MG_GET(resources, "requests");
   uint32_t most = (mg_is(limits, MG_OBJECT) ? mg_count(limits) : 0) + (mg_is(requests, MG_OBJECT) ? mg_count(requests) : 0);
+  most += pod->row->devices.count; /* read_devices adds them */
   c->amount_count = 0;
   if (!most) return 0;
   c->amounts = MG_NEW_N(pod->arena, struct mg_amount, most);
@@ -74,15 +75,43 @@ static int read_amounts(const struct mg_pod *pod, struct mg_container *c) {
     a->request = mg_value(key);
     a->request_state = read_amount(a->request, &a->request_q);
   }
-  for (uint32_t i = 0; i < c->amount_count; i++) settle_amount(pod->accelerators, &c->amounts[i]);
+  for (uint32_t i = 0; i < c->amount_count; i++) mg_amount_settle(pod->accelerators, &c->amounts[i]);
   return 0;
 }
 
-static void read_container(struct mg_container *c, mg_node node, enum mg_container_list list, uint32_t number) {
-  *c = (struct mg_container){.node = node, .list = list, .number = number};
+mg_node mg_container_resources(const struct mg_container *c) {
+  return mg_get(c->holder, c->resources_key);
+}
+
+/* Some kinds write an image in parts: {registry, repository or name, tag}. */
+static mg_str join_image(struct mg_arena *arena, mg_node image) {
+  mg_str registry = mg_string(MG_GET(image, "registry")), name = mg_string(MG_GET(image, "repository"));
+  mg_str tag = mg_text(MG_GET(image, "tag"));
+  if (!name.n) name = mg_string(MG_GET(image, "name"));
+  if (!name.n) return (mg_str){0};
+  return mg_arena_printf(arena, "%.*s%s%.*s%s%.*s", MG_FMT(registry), registry.n ? "/" : "", MG_FMT(name), tag.n ? ":" : "",
+                         MG_FMT(tag));
+}
+
+static void read_container(struct mg_pod *pod, mg_node node, enum mg_container_list list, uint32_t number) {
+  struct mg_container *c = &pod->containers[pod->container_count++];
+  mg_node image = MG_GET(node, "image");
+  *c = (struct mg_container){.node = node, .holder = node, .resources_key = MG_S("resources"), .list = list, .number = number};
   c->name = mg_string(MG_GET(node, "name"));
-  c->image = mg_string(MG_GET(node, "image"));
+  c->image = mg_is(image, MG_OBJECT) ? join_image(pod->arena, image) : mg_string(image);
   c->sidecar = list == MG_LIST_INIT && mg_str_is(mg_string(MG_GET(node, "restartPolicy")), "Always");
+}
+
+/* The one that a share, or a device asked for elsewhere, is for: the first that the table adds, else the first of the usual
+ * list. */
+static struct mg_container *main_container(struct mg_pod *pod) {
+  struct mg_container *main = NULL;
+  for (uint32_t i = 0; i < pod->container_count; i++) {
+    struct mg_container *c = &pod->containers[i];
+    if (c->list == MG_LIST_EXTRA) return c;
+    if (c->list == MG_LIST_MAIN && !main) main = c;
+  }
+  return main;
 }
 
 /* Annotations that give a container a share of a device: the one that is named, else the first. */
@@ -93,11 +122,9 @@ static void read_shares(struct mg_pod *pod) {
     shared = mg_pod_annotation(pod, MG_LIST_AT(pod->accelerators->shares, mg_str, i), &value) && value.n;
   if (!shared) return;
   mg_pod_annotation(pod, MG_S("gpu-fraction-container-name"), &name);
-  struct mg_container *first = NULL;
-  for (uint32_t i = 0; i < pod->container_count; i++) {
-    struct mg_container *c = &pod->containers[i];
-    if (name.n ? mg_str_eq(c->name, name) : c->list == MG_LIST_MAIN && !first) first = c;
-  }
+  struct mg_container *first = name.n ? NULL : main_container(pod);
+  for (uint32_t i = 0; name.n && i < pod->container_count; i++)
+    if (mg_str_eq(pod->containers[i].name, name)) first = &pod->containers[i];
   if (first) first->shared = pod->has_share = true;
 }
 
@@ -111,13 +138,52 @@ static const struct {
     {"ephemeralContainers", MG_LIST_EPHEMERAL},
 };
 
-/* Containers that the table knows beside the usual lists, such as a model server's own. */
-static mg_node extra_container(const struct mg_pod *pod, uint32_t i) {
-  return mg_steps_follow(MG_LIST_AT(pod->row->containers, struct mg_steps, i), pod->node, NULL, 0);
+/* Containers that the table knows beside the usual lists, such as a model server's own. They are only counted before there is
+ * room for them. */
+static uint32_t read_extras(struct mg_pod *pod, const struct mg_steps *path, uint32_t step, mg_node at, uint32_t number) {
+  for (; step < path->count; step++) {
+    const struct mg_step *s = &path->steps[step];
+    if (s->kind == MG_STEP_KEY) {
+      at = mg_get(at, s->key);
+      continue;
+    }
+    bool items = s->kind == MG_STEP_ITEMS;
+    if (!mg_is(at, items ? MG_ARRAY : MG_OBJECT)) return number;
+    for (mg_node n = mg_first(at); n.at; n = mg_next(n))
+      number = read_extras(pod, path, step + 1, items ? n : mg_value(n), number);
+    return number;
+  }
+  if (!mg_is(at, MG_OBJECT)) return number;
+  if (pod->containers) read_container(pod, at, MG_LIST_EXTRA, number);
+  return number + 1;
 }
 
-static uint32_t most_containers(const struct mg_pod *pod) {
-  uint32_t n = pod->row->containers.count;
+/* Where resources are kept apart, they are the first container's, and stand for one where no other is written down. */
+static void move_resources(struct mg_pod *pod, uint32_t first) {
+  struct mg_steps path = pod->row->resources;
+  if (!path.set || !path.count || path.steps[path.count - 1].kind != MG_STEP_KEY) return;
+  struct mg_steps way = {path.steps, path.count - 1, true};
+  mg_node holder = mg_steps_follow(way, pod->node, NULL, 0);
+  mg_str key = path.steps[path.count - 1].key;
+  bool apart = !mg_missing(mg_get(holder, key));
+  if (first == pod->container_count && apart) read_container(pod, pod->node, MG_LIST_EXTRA, 0);
+  if (first == pod->container_count || !mg_is(holder, MG_OBJECT)) return;
+  if (!apart && !mg_missing(mg_container_resources(&pod->containers[first]))) return;
+  pod->containers[first].holder = holder;
+  pod->containers[first].resources_key = key;
+}
+
+static uint32_t each_extra(struct mg_pod *pod) {
+  uint32_t number = 0, first = pod->container_count;
+  for (uint32_t i = 0; i < pod->row->containers.count; i++)
+    number = read_extras(pod, &MG_LIST_AT(pod->row->containers, struct mg_steps, i), 0, pod->node, number);
+  if (pod->containers) move_resources(pod, first);
+  return number;
+}
+
+static uint32_t most_containers(struct mg_pod *pod) {
+  uint32_t n = each_extra(pod);
+  if (pod->row->resources.set && !mg_missing(mg_steps_follow(pod->row->resources, pod->node, NULL, 0))) n++; /* may stand alone */
   for (size_t l = 0; l < sizeof lists / sizeof *lists; l++) {
     mg_node list = lists[l].key ? mg_get(pod->spec, mg_str_of(lists[l].key)) : (mg_node){0};
     if (mg_is(list, MG_ARRAY)) n += mg_count(list);
@@ -125,20 +191,67 @@ static uint32_t most_containers(const struct mg_pod *pod) {
   return n;
 }
 
-static void find_meta(struct mg_pod *pod) {
-  mg_node object = pod->is_pod ? (mg_node){0} : MG_GET(pod->object, "metadata");
-  pod->labels[0] = MG_GET(pod->meta, "labels");
-  pod->labels[1] = MG_GET(object, "labels");
-  pod->annotations[0] = MG_GET(pod->meta, "annotations");
-  pod->annotations[1] = MG_GET(object, "annotations");
+bool mg_pod_is_empty(struct mg_pod *pod) {
+  return most_containers(pod) == 0;
 }
 
-static int64_t sum_container(const struct mg_container *c, const struct mg_device_filter *filter);
-static int64_t sum_pod(const struct mg_pod *pod, const struct mg_device_filter *filter);
+static void find_meta(struct mg_pod *pod) {
+  const mg_node metas[MG_META_LEVELS] = {pod->meta, pod->is_pod ? (mg_node){0} : MG_GET(pod->object, "metadata"),
+                                         MG_GET(pod->outer, "metadata")};
+  for (int i = 0; i < MG_META_LEVELS; i++) {
+    pod->labels[i] = MG_GET(metas[i], "labels");
+    pod->annotations[i] = MG_GET(metas[i], "annotations");
+  }
+}
+
+/* ---- devices that a kind asks for elsewhere ---- */
+
+static bool speaks_for_itself(const struct mg_container *c) {
+  for (uint32_t i = 0; i < c->amount_count; i++)
+    if (mg_amount_is_device(&c->amounts[i])) return true;
+  return c->shared || c->claims_device || c->claims_unknown;
+}
+
+/* The first that names a resource holds; what is asked for and what is set as the limit are put together. */
+static void add_device(const struct mg_pod *pod, struct mg_container *c, const struct mg_device_row *row, mg_node n) {
+  mg_str resource = row->resource_at.set
+                        ? mg_string(mg_steps_follow(row->resource_at, pod->object, pod->choices, pod->choice_count))
+                        : (mg_str){0};
+  if (!resource.n) resource = row->resource.n ? row->resource : MG_S("nvidia.com/gpu");
+  struct mg_amount *a = find_amount(c->amounts, c->amount_count, resource);
+  if (!a) {
+    a = &c->amounts[c->amount_count++];
+    *a = (struct mg_amount){.resource = resource};
+  }
+  if (row->form == MG_DEVICE_LIMIT && !a->limit.at) {
+    a->limit = n;
+    a->limit_state = read_amount(n, &a->limit_q);
+  } else if (row->form == MG_DEVICE_REQUEST && !a->request.at) {
+    a->request = n;
+    a->request_state = read_amount(n, &a->request_q);
+  }
+  mg_amount_settle(pod->accelerators, a);
+}
+
+static void read_devices(struct mg_pod *pod) {
+  struct mg_container *c = pod->row->devices.count ? main_container(pod) : NULL;
+  if (!c || speaks_for_itself(c)) return;
+  for (uint32_t i = 0; i < pod->row->devices.count; i++) {
+    const struct mg_device_row *row = &MG_LIST_AT(pod->row->devices, struct mg_device_row, i);
+    mg_node n = mg_steps_follow(row->path, pod->object, pod->choices, pod->choice_count);
+    struct mg_quantity q = {0};
+    if (mg_missing(n)) continue;
+    if (row->form != MG_DEVICE_SOME)
+      add_device(pod, c, row, n);
+    else if (is_some(read_amount(n, &q), q))
+      c->shared = pod->has_share = true;
+  }
+}
 
 int mg_pod_read(struct mg_pod *pod) {
   uint32_t most = most_containers(pod);
   find_meta(pod);
+  pod->container_count = 0;
   pod->containers = MG_NEW_N(pod->arena, struct mg_container, most ? most : 1);
   if (!pod->containers) return MG_E_NOMEM;
   for (size_t l = 0; l < sizeof lists / sizeof *lists; l++) {
@@ -146,12 +259,8 @@ int mg_pod_read(struct mg_pod *pod) {
     uint32_t number = 0;
     if (mg_is(list, MG_ARRAY))
       for (mg_node n = mg_first(list); n.at; n = mg_next(n), number++)
-        if (mg_is(n, MG_OBJECT)) read_container(&pod->containers[pod->container_count++], n, lists[l].list, number);
-    if (lists[l].key) continue;
-    for (uint32_t i = 0; i < pod->row->containers.count; i++) {
-      mg_node n = extra_container(pod, i);
-      if (mg_is(n, MG_OBJECT)) read_container(&pod->containers[pod->container_count++], n, MG_LIST_EXTRA, number++);
-    }
+        if (mg_is(n, MG_OBJECT)) read_container(pod, n, lists[l].list, number);
+    if (!lists[l].key) each_extra(pod);
   }
   mg_pod_refresh(pod);
   return pod->arena->failed ? MG_E_NOMEM : 0;
@@ -166,21 +275,22 @@ void mg_pod_refresh(struct mg_pod *pod) {
     c->claimed = 0;
     if (read_amounts(pod, c)) return;
   }
+  if (pod->as_written) mg_limit_give(pod);
   mg_pod_resolve_claims(pod);
   read_shares(pod);
+  read_devices(pod);
   for (uint32_t i = 0; i < pod->container_count; i++) {
     struct mg_container *c = &pod->containers[i];
     c->uses_accelerator = c->claims_device || c->shared;
     for (uint32_t a = 0; a < c->amount_count; a++) c->uses_accelerator |= mg_amount_is_device(&c->amounts[a]);
-    c->devices = sum_container(c, NULL);
     pod->has_accelerator |= c->uses_accelerator;
   }
-  pod->devices = sum_pod(pod, NULL);
+  mg_pod_sum(pod);
 }
 
-static bool meta_value(const mg_node maps[2], mg_str key, mg_str *ret) {
-  mg_node n = mg_get(maps[0], key);
-  if (mg_missing(n)) n = mg_get(maps[1], key);
+static bool meta_value(const mg_node maps[MG_META_LEVELS], mg_str key, mg_str *ret) {
+  mg_node n = {0};
+  for (int i = 0; i < MG_META_LEVELS && mg_missing(n); i++) n = mg_get(maps[i], key);
   if (mg_missing(n)) return false;
   *ret = mg_text(n);
   return true;
@@ -229,97 +339,6 @@ bool mg_container_uses_accelerator(const struct mg_container *c) {
   return c->uses_accelerator;
 }
 
-bool mg_device_counts(const struct mg_device_filter *filter, const struct mg_amount *a) {
-  if (!a->accelerator || a->accelerator->unit != MG_UNIT_COUNT) return false;
-  return !filter || !filter->resources.count || mg_any_pattern(filter->resources, a->resource);
-}
-
-static int64_t add_saturated(int64_t a, int64_t b) {
-  int64_t sum;
-  return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
-}
-
-/* A filter names resources; claims have classes, so that only an absent filter counts them, and every resource. */
-static bool counts_claims(const struct mg_device_filter *filter) {
-  return !filter || !filter->resources.count;
-}
-
-static int64_t sum_container(const struct mg_container *c, const struct mg_device_filter *filter) {
-  int64_t sum = counts_claims(filter) ? c->claimed : 0;
-  for (uint32_t i = 0; i < c->amount_count; i++)
-    if (mg_device_counts(filter, &c->amounts[i])) sum = add_saturated(sum, mg_amount_devices(&c->amounts[i]));
-  return sum;
-}
-
-int64_t mg_container_devices(const struct mg_container *c, const struct mg_device_filter *filter) {
-  return counts_claims(filter) ? c->devices : sum_container(c, filter);
-}
-
-/* One resource over the pod: sidecars run beside everything behind them, a plain init container alone with the sidecars before
- * it. */
-struct tally {
-  mg_str resource;
-  int64_t sum, sidecars, peak;
-};
-
-static void tally_up(struct tally *t, const struct mg_container *c, int64_t devices) {
-  if (c->list == MG_LIST_EPHEMERAL) return;
-  if (c->list == MG_LIST_INIT && !c->sidecar) {
-    int64_t beside = add_saturated(devices, t->sidecars);
-    t->peak = beside > t->peak ? beside : t->peak;
-    return;
-  }
-  t->sum = add_saturated(t->sum, devices);
-  if (c->list != MG_LIST_INIT) return;
-  t->sidecars = add_saturated(t->sidecars, devices);
-  t->peak = t->sidecars > t->peak ? t->sidecars : t->peak;
-}
-
-/* No honest template names as many accelerators; what comes after them is added as it stands, so that a hostile one is cheap and
- * never counts less. */
-#define MOST_TALLIES 64
-
-struct tallies {
-  struct tally of[MOST_TALLIES];
-  uint32_t count;
-};
-
-static struct tally *tally_of(struct tallies *all, mg_str resource) {
-  for (uint32_t i = 0; i < all->count; i++)
-    if (mg_str_eq(all->of[i].resource, resource)) return &all->of[i];
-  if (all->count == MOST_TALLIES) return NULL;
-  all->of[all->count] = (struct tally){.resource = resource};
-  return &all->of[all->count++];
-}
-
-static int64_t sum_pod(const struct mg_pod *pod, const struct mg_device_filter *filter) {
-  struct tallies all;
-  int64_t devices = counts_claims(filter) ? pod->claimed : 0;
-  all.count = 0;
-  if (!pod->has_accelerator) return devices;
-  for (uint32_t i = 0; i < pod->container_count; i++) {
-    const struct mg_container *c = &pod->containers[i];
-    for (uint32_t a = 0; a < c->amount_count; a++) {
-      if (!mg_device_counts(filter, &c->amounts[a])) continue;
-      struct tally *t = tally_of(&all, c->amounts[a].resource);
-      int64_t n = mg_amount_devices(&c->amounts[a]);
-      if (t)
-        tally_up(t, c, n);
-      else
-        devices = add_saturated(devices, n);
-    }
-  }
-  for (uint32_t i = 0; i < all.count; i++) {
-    const struct tally *t = &all.of[i];
-    devices = add_saturated(devices, t->sum > t->peak ? t->sum : t->peak);
-  }
-  return devices;
-}
-
-int64_t mg_pod_devices(const struct mg_pod *pod, const struct mg_device_filter *filter) {
-  return counts_claims(filter) ? pod->devices : sum_pod(pod, filter);
-}
-
 bool mg_pod_level_limit(const struct mg_pod *pod, mg_str resource, mg_node *ret) {
   *ret = mg_get(MG_GET(MG_GET(pod->spec, "resources"), "limits"), resource);
   return !mg_missing(*ret);
@@ -340,20 +359,49 @@ static bool policy_retries(mg_str policy) {
   return mg_str_is(policy, "OnFailure") || mg_str_is(policy, "Always") || mg_str_is(policy, "ExitCode");
 }
 
+mg_str mg_pod_restart_policy(const struct mg_pod *pod, mg_node *ret_at) {
+  const mg_node says[] = {
+      pod->row->restart_policy.path.set
+          ? mg_steps_follow(pod->row->restart_policy.path, pod->object, pod->choices, pod->choice_count)
+          : (mg_node){0},
+      MG_GET(pod->spec, "restartPolicy"),
+  };
+  for (size_t i = 0; i < sizeof says / sizeof *says; i++) {
+    *ret_at = says[i];
+    if (mg_string(says[i]).n) return mg_string(says[i]);
+  }
+  *ret_at = (mg_node){0};
+  return pod->row->restart_policy.def;
+}
+
 bool mg_pod_is_retried(const struct mg_pod *pod) {
   const struct mg_kind_row *kind = pod->kind;
-  mg_str restart = mg_string(MG_GET(pod->spec, "restartPolicy"));
+  mg_node at;
+  mg_str restart = mg_pod_restart_policy(pod, &at);
   if (kind->retried.always) return true;
-  if (pod->row->restart_policy.path.set) {
-    mg_str own = mg_string(mg_steps_follow(pod->row->restart_policy.path, pod->object, pod->choices, pod->choice_count));
-    return policy_retries(own.n ? own : restart.n ? restart : pod->row->restart_policy.def);
-  }
+  if (pod->row->restart_policy.path.set) return policy_retries(restart);
   if (kind->retried.path.set) {
     mg_node n = mg_steps_follow(kind->retried.path, pod->object, pod->choices, pod->choice_count);
     int64_t retries = mg_missing(n) ? kind->retried.def.value : 0;
     if (mg_int64(n, &retries) ? retries > 0 : retries > 0) return true;
   }
   return pod->is_pod && !restart.n ? true : policy_retries(restart);
+}
+
+mg_node mg_pod_volume(const struct mg_pod *pod, mg_str name) {
+  mg_node list = MG_GET(pod->spec, "volumes");
+  if (mg_is(list, MG_ARRAY) && name.n)
+    for (mg_node n = mg_first(list); n.at; n = mg_next(n))
+      if (mg_str_eq(mg_string(MG_GET(n, "name")), name)) return n;
+  return (mg_node){0};
+}
+
+bool mg_pod_has_claim_template(const struct mg_pod *pod, mg_str name) {
+  mg_node claims = MG_GET(MG_GET(pod->object, "spec"), "volumeClaimTemplates");
+  if (mg_is(claims, MG_ARRAY))
+    for (mg_node n = mg_first(claims); n.at; n = mg_next(n))
+      if (mg_str_eq(mg_string(MG_GET(MG_GET(n, "metadata"), "name")), name)) return true;
+  return false;
 }
 
 bool mg_pod_affinity_names(const struct mg_pod *pod, mg_str key) {

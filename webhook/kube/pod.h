@@ -21,10 +21,23 @@ struct mg_amount {
   int64_t devices; /* mg_amount_devices */
 };
 
+#define MG_META_LEVELS 3
+
+enum { MG_POD_LEVELS = 2 };
+
+/* What a pod as a whole is given to request where spec.resources has limits only (kube/limit_range.h). */
+struct mg_pod_level {
+  enum mg_amount_state state;
+  struct mg_quantity q;
+  mg_node at, text;
+};
+
 enum mg_container_list { MG_LIST_INIT, MG_LIST_MAIN, MG_LIST_EPHEMERAL, MG_LIST_EXTRA };
 
 struct mg_container {
   mg_node node;
+  mg_node holder;       /* has its resources, usually the node itself; mg_container_resources */
+  mg_str resources_key; /* under this key */
   enum mg_container_list list;
   uint32_t number; /* in its list */
   bool sidecar;    /* init container with restartPolicy Always */
@@ -44,9 +57,10 @@ struct mg_container {
 };
 
 struct mg_pod {
-  mg_node object;                     /* the whole workload object */
+  mg_node object;                     /* the object whose kind says where the template is: the workload, or one nested in it */
+  mg_node outer;                      /* of a nested object: the workload */
   mg_node node, meta, spec;           /* template, its metadata (absent for spec shapes), its pod spec */
-  mg_node labels[2], annotations[2];  /* of the template, of the object; mg_pod_read finds them */
+  mg_node labels[MG_META_LEVELS], annotations[MG_META_LEVELS]; /* of template, object, outer object; mg_pod_read finds them */
   const struct mg_kind_row *kind;
   const struct mg_template_row *row;
   const struct mg_accelerators *accelerators;
@@ -55,6 +69,10 @@ struct mg_pod {
   mg_str ns;
   mg_str id;            /* tells templates of object and oldObject apart: the pointer, list items by name */
   bool is_pod;          /* the object is a Pod, not a template */
+  bool fixed;           /* judged, never patched: a fragment, whose fields nobody knows, or in a nested object */
+  bool as_written;      /* it has still to pass the API server's own LimitRanger: amounts are those that it will have */
+  bool levels_known;    /* worked out, of a Pod as it is written */
+  struct mg_pod_level levels[MG_POD_LEVELS]; /* of cpu and memory */
   enum mg_role role;
   struct mg_container *containers; /* init, main, extra, ephemeral: in the order of the API */
   uint32_t container_count;
@@ -70,7 +88,8 @@ struct mg_pod {
     uint32_t version;              /* that it is true of */
     void *value;
   } memo;
-  uint32_t choices[8], choice_count; /* which items the template's path took */
+  struct mg_taken choices[MG_CHOICES]; /* what the wild cards of the template's path took */
+  uint32_t choice_count;
 };
 
 /* All templates of one object. */
@@ -90,23 +109,33 @@ struct mg_world {
   const struct mg_kind_table *kinds;
   const struct mg_accelerators *accelerators;
   const struct mg_context *context;
+  bool as_written; /* the object comes from its author, not from the API server, which would have added its defaults */
 };
 
 /* Reads containers of a pod whose nodes are set. 0 or MG_E_NOMEM. */
 int mg_pod_read(struct mg_pod *pod);
+/* It has no container at all. */
+bool mg_pod_is_empty(struct mg_pod *pod);
 /* Makes the views of an object of that kind. 0 or MG_E_NOMEM. */
 int mg_workload_view(const struct mg_world *world, struct mg_arena *arena, const struct mg_kind_row *kind, mg_node object,
                      mg_str ns, struct mg_workload **ret);
 /* Reads containers and accelerators again, after an edit of resources. */
 void mg_pod_refresh(struct mg_pod *pod);
 
+/* Works out the devices of its containers and its own, from their amounts and claims; part of reading it. */
+void mg_pod_sum(struct mg_pod *pod);
+
 /* Labels and annotations of the template; keys that it does not set come from the object's. */
 bool mg_pod_label(const struct mg_pod *pod, mg_str key, mg_str *ret);
 bool mg_pod_annotation(const struct mg_pod *pod, mg_str key, mg_str *ret);
 
+/* Its resources; absent where it has none. */
+mg_node mg_container_resources(const struct mg_container *c);
 mg_str mg_container_image(struct mg_pod *pod, struct mg_container *c);
 bool mg_container_is_infrastructure(struct mg_pod *pod, struct mg_container *c);
 const struct mg_amount *mg_container_amount(const struct mg_container *c, mg_str resource);
+/* Works out what rules ask of an amount again and again, once its limit and request are set. */
+void mg_amount_settle(const struct mg_accelerators *all, struct mg_amount *a);
 /* An amount stands for "some": read and not zero, or unreadable. */
 bool mg_amount_used(const struct mg_amount *a);
 /* The resource is an accelerator and some of it is asked for. */
@@ -131,8 +160,15 @@ bool mg_container_limit(const struct mg_pod *pod, const struct mg_container *c, 
 /* spec.resources.limits of that resource is there. */
 bool mg_pod_level_limit(const struct mg_pod *pod, mg_str resource, mg_node *ret);
 
+/* The restartPolicy that its pods get: the kind's own, the template's, the kind's default; "" where none says. *ret_at is the
+ * node that says it, or absent. */
+mg_str mg_pod_restart_policy(const struct mg_pod *pod, mg_node *ret_at);
 /* A failure of this template's pods is retried (contract section 3, tolerations.when). */
 bool mg_pod_is_retried(const struct mg_pod *pod);
+
+/* The volume of that name, or absent; and whether the controller brings one, from a claim template. */
+mg_node mg_pod_volume(const struct mg_pod *pod, mg_str name);
+bool mg_pod_has_claim_template(const struct mg_pod *pod, mg_str name);
 
 /* Required node affinity names that label key. */
 bool mg_pod_affinity_names(const struct mg_pod *pod, mg_str key);

@@ -205,6 +205,19 @@ struct mg_quantity mg_quantity_add(struct mg_quantity a, struct mg_quantity b) {
   return sum;
 }
 
+struct mg_quantity mg_quantity_sub(struct mg_quantity a, struct mg_quantity b) {
+  b.nano = -b.nano;
+  return mg_quantity_add(a, b);
+}
+
+struct mg_quantity mg_quantity_times(struct mg_quantity q, int64_t n) {
+  mg_nano size = q.nano < 0 ? -q.nano : q.nano, times = n < 0 ? -(mg_nano)n : n;
+  bool negative = (q.nano < 0) != (n < 0);
+  size = times && size > LIMIT / times ? LIMIT : size * times;
+  q.nano = negative ? -size : size;
+  return q;
+}
+
 struct mg_quantity mg_quantity_of(int64_t units, enum mg_quantity_format format) {
   return (struct mg_quantity){.nano = units * NANO, .format = format};
 }
@@ -271,4 +284,30 @@ mg_str mg_quantity_text(struct mg_quantity q, char buf[static MG_QUANTITY_TEXT])
   else if (q.format == MG_BINARY_SI && value >= 1024 * NANO && mg_quantity_whole(q)) put_binary(&out, value);
   else put_decimal(&out, value, q.format == MG_DECIMAL_EXPONENT);
   return (mg_str){buf, out.n};
+}
+
+mg_str mg_quantity_print(struct mg_arena *arena, struct mg_quantity q) {
+  char text[MG_QUANTITY_TEXT];
+  return mg_arena_dup(arena, mg_quantity_text(q, text));
+}
+
+/* As its parser decides, whose fast path takes such a text for canonical; quantities of a Pod are then rounded up to thousandths,
+ * which makes a finer one forget its text. */
+bool mg_quantity_keeps(mg_str text) {
+  enum { FAST_DIGITS = 18, FAST_BINARY_DIGITS = 14, MILLI_SCALE = -3 };
+  struct parts parts;
+  char tail[4] = "";
+  int64_t value = 0;
+  if (mg_str_is(text, "0")) return true;
+  if (split(text, &parts) || !parts.digits) return false;
+  while (parts.whole.n && parts.whole.p[0] == '0') parts.whole = mg_str_from(parts.whole, 1);
+  int64_t count = (int64_t)(parts.whole.n + parts.fraction.n), scale = parts.exponent - (int64_t)parts.fraction.n;
+  if (parts.whole.n == 0 || count > FAST_DIGITS) return false;
+  for (int64_t i = 0; i < count; i++) {
+    value = value * 10 + digit_at(&parts, i);
+    if (i + 3 >= count) tail[i + 3 - count] = (char)('0' + digit_at(&parts, i));
+  }
+  if (parts.format == MG_BINARY_SI)
+    return parts.fraction.n == 0 && count + parts.exponent * 3 / 10 <= FAST_BINARY_DIGITS && value % 8 != 0;
+  return scale >= MILLI_SCALE && scale % 3 == 0 && strcmp(tail, "000") != 0;
 }

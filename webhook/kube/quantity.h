@@ -28,9 +28,15 @@ static inline bool mg_quantity_whole(struct mg_quantity q) {
 }
 /* The format is that of the first operand that is not zero; saturates at ±10^29. */
 struct mg_quantity mg_quantity_add(struct mg_quantity a, struct mg_quantity b);
+/* Both saturate at ±10^29. */
+struct mg_quantity mg_quantity_sub(struct mg_quantity a, struct mg_quantity b);
+struct mg_quantity mg_quantity_times(struct mg_quantity q, int64_t n);
 struct mg_quantity mg_quantity_of(int64_t units, enum mg_quantity_format format);
 /* Units, rounded away from zero; saturates. */
 int64_t mg_quantity_value(struct mg_quantity q);
 /* Canonical text, at most 48 bytes. */
 #define MG_QUANTITY_TEXT 48
 mg_str mg_quantity_text(struct mg_quantity q, char buf[static MG_QUANTITY_TEXT]);
+/* The API server shows a quantity that was written so as it was written, not in its canonical form: 1.500, 2e0, +1. */
+bool mg_quantity_keeps(mg_str text);
+mg_str mg_quantity_print(struct mg_arena *arena, struct mg_quantity q);

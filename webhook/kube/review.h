@@ -2,6 +2,7 @@
 #pragma once
 #include "base/buf.h"
 #include "doc/doc.h"
+#include "kube/image_facts.h"
 
 enum mg_operation { MG_CREATE, MG_UPDATE, MG_DELETE, MG_CONNECT };
 extern const char *const mg_operation_words[]; /* by enum mg_operation, NULL-terminated */
@@ -20,6 +21,8 @@ struct mg_request {
   uint32_t group_count;
   mg_node object, old_object; /* absent where null */
   bool dry_run;
+  const struct mg_images *images; /* who can be asked for images; NULL: nobody */
+  bool as_written; /* a manifest: the API server has not added its defaults yet */
 };
 
 /* Reads the root of a review. MG_E_INVALID: not a v1 review with a uid; the text says what is missing. */

@@ -1,16 +1,40 @@
 /* From an object and the workload table to the views of its templates: paths, names, replicas, roles. */
+#include "kube/walk.h"
 #include "kube/pod.h"
 
 #define MOST_TEMPLATES 4096
+#define MOST_NESTED 4 /* an AppWrapper in an AppWrapper in … */
 
-struct walk {
+/* How often something is made. */
+struct count {
+  int64_t n;
+  bool unreadable;
+  mg_node at; /* the first number that is there, or the one that cannot be read */
+};
+
+/* What all walks over one object share. */
+struct all {
   const struct mg_world *world;
   struct mg_arena *arena;
   struct mg_workload *workload;
-  const struct mg_template_row *row;
-  uint32_t choices[8], choice_count;
+  struct mg_pod *spare; /* of a fragment that was no pod */
   uint32_t cap;
   int error;
+};
+
+/* An object on its way to its templates: the workload itself, or one that is nested in it. */
+struct walk {
+  struct all *all;
+  mg_node object;
+  const struct mg_kind_row *kind;
+  const struct walk *outer; /* NULL: the workload itself */
+  struct count count;       /* how often the object is made */
+  uint32_t depth;
+  const struct mg_steps *path;
+  struct mg_taken choices[MG_CHOICES];
+  uint32_t choice_count;
+  const void *row; /* of what is found: struct mg_template_row or struct mg_nested_row */
+  void (*found)(struct walk *w, mg_node node, mg_str id);
 };
 
 bool mg_controlling_owner(mg_node object, mg_str *ret_group, mg_str *ret_version, mg_str *ret_kind) {
@@ -29,73 +53,104 @@ static bool is_builtin_group(mg_str group) {
   return group.n == 0 || mg_str_is(group, "apps") || mg_str_is(group, "batch");
 }
 
+static uint64_t length_bit(mg_str key) {
+  return (uint64_t)1 << (key.n & 63);
+}
+
+/* The lengths of a pod's label keys: few, so that nearly all of the table's labels need no search. */
+static uint64_t label_lengths(const struct mg_pod *pod) {
+  uint64_t lengths = 0;
+  for (int i = 0; i < MG_META_LEVELS; i++)
+    for (mg_node key = mg_is(pod->labels[i], MG_OBJECT) ? mg_first(pod->labels[i]) : (mg_node){0}; key.at; key = mg_next(key))
+      lengths |= length_bit(mg_text(key));
+  return lengths;
+}
+
+static bool has_label(const struct mg_pod *pod, const struct mg_pair *wanted) {
+  mg_str value;
+  return mg_pod_label(pod, wanted->key, &value) && (!wanted->value.n || mg_str_eq(value, wanted->value));
+}
+
 /* The kind whose controller put its labels on the pod, such as the JobSet behind a Job. */
-static enum mg_role role_by_labels(const struct walk *w, const struct mg_pod *pod) {
-  const struct mg_kind_table *kinds = w->world->kinds;
-  for (uint32_t i = 0; i < kinds->count; i++) {
+static enum mg_role role_by_labels(const struct mg_kind_table *kinds, const struct mg_pod *pod) {
+  uint64_t lengths = label_lengths(pod);
+  for (uint32_t i = 0; lengths && i < kinds->count; i++) {
     const struct mg_kind_row *row = &kinds->rows[i];
-    if (is_builtin_group(row->group) || row->role == MG_ROLE_NONE) continue;
-    mg_str value;
-    for (uint32_t l = 0; l < row->pod_labels.count; l++)
-      if (mg_pod_label(pod, MG_LIST_AT(row->pod_labels, mg_str, l), &value)) return (enum mg_role)row->role;
+    for (uint32_t l = 0; l < row->pod_labels.count; l++) {
+      if (!(lengths & length_bit(row->labels[l].key)) || is_builtin_group(row->group) || row->role == MG_ROLE_NONE) continue;
+      if (has_label(pod, &row->labels[l])) return (enum mg_role)row->role;
+    }
   }
   return MG_ROLE_NONE;
 }
 
-/* Contract section 2, "Role of a template". */
+/* Contract section 2, "Role of a template"; the object around a nested one will be its owner. */
 static enum mg_role role_of(const struct walk *w, const struct mg_pod *pod) {
+  const struct mg_kind_table *kinds = w->all->world->kinds;
   mg_str group, version, kind;
   enum mg_role role = MG_ROLE_NONE;
-  for (int i = 0; i < 2 && role == MG_ROLE_NONE; i++) /* a word that is no role hides none behind it */
+  for (int i = 0; i < MG_META_LEVELS && role == MG_ROLE_NONE; i++) /* a word that is no role hides none behind it */
     role = mg_role_of(mg_string(mg_get(pod->labels[i], MG_S("mlgate.dev/role"))));
+  for (const struct walk *o = w->outer; o && role == MG_ROLE_NONE; o = o->outer) role = (enum mg_role)o->kind->role;
   if (role != MG_ROLE_NONE) return role;
   if (mg_controlling_owner(pod->object, &group, &version, &kind)) {
-    const struct mg_kind_row *owner = mg_kind_find(w->world->kinds, group, version, kind);
-    if (pod->is_pod && (is_builtin_group(group) || !owner)) role = role_by_labels(w, pod);
+    const struct mg_kind_row *owner = mg_kind_find(kinds, group, version, kind);
+    if (pod->is_pod && (is_builtin_group(group) || !owner)) role = role_by_labels(kinds, pod);
     if (role == MG_ROLE_NONE && owner) role = (enum mg_role)owner->role;
   }
   return role != MG_ROLE_NONE ? role : (enum mg_role)pod->kind->role;
 }
 
-/* One factor; false where it cannot be read or is negative. */
-static bool factor(const struct mg_pod *pod, const struct mg_replicas_row *row, int64_t *ret, mg_node *ret_at) {
-  mg_node n = mg_steps_follow(row->path, pod->object, pod->choices, pod->choice_count);
-  if (row->max.set &&
-      (!row->max_when.set || mg_true(mg_steps_follow(row->max_when, pod->object, pod->choices, pod->choice_count)))) {
-    mg_node max = mg_steps_follow(row->max, pod->object, pod->choices, pod->choice_count);
-    if (!mg_missing(max)) n = max;
+static mg_node follow(const struct walk *w, const struct mg_steps *path) {
+  return mg_steps_follow(*path, w->object, w->choices, w->choice_count);
+}
+
+/* The factor as it stands; of one that is autoscaled, the most that it may become. False: cannot be read, or negative. */
+static bool read_factor(const struct walk *w, const struct mg_replicas_row *row, int64_t *ret, mg_node *ret_at) {
+  mg_node n = follow(w, &row->path), max = {0};
+  bool autoscaled = row->max.set && (!row->max_when.set || mg_true(follow(w, &row->max_when)));
+  if (autoscaled) max = follow(w, &row->max);
+  int64_t least = autoscaled && mg_missing(max) ? 1 : 0, now = 0;
+  if (!mg_missing(max) && !(mg_int64(n, &now) && mg_int64(max, &least) && now > least)) n = max;
+  if (mg_missing(n)) {
+    *ret = row->def.set ? row->def.value : 1;
+    return true;
   }
-  *ret = 1;
-  if (!mg_missing(n)) {
-    *ret_at = n;
-    if (!mg_int64(n, ret) || *ret < 0) return false;
-  }
-  bool apart = row->minus.set && (!row->minus_when.set ||
-                                  !mg_missing(mg_steps_follow(row->minus_when, pod->object, pod->choices, pod->choice_count)));
-  if (apart) *ret = *ret > row->minus.value ? *ret - row->minus.value : 0;
+  *ret_at = n;
+  if (!mg_int64(n, ret) || *ret < 0) return false;
+  if (*ret < least) *ret = least;
   return true;
 }
 
-static void read_replicas(struct mg_pod *pod) {
-  pod->replicas = 1;
-  for (uint32_t i = 0; i < pod->row->replicas.count; i++) {
+static bool factor(const struct walk *w, const struct mg_replicas_row *row, int64_t *ret, mg_node *ret_at) {
+  if (!read_factor(w, row, ret, ret_at)) return false;
+  if (row->minus.set && (!row->minus_when.set || !mg_missing(follow(w, &row->minus_when))))
+    *ret = *ret > row->minus.value ? *ret - row->minus.value : 0;
+  return true;
+}
+
+static struct count multiply(const struct walk *w, struct mg_list replicas) {
+  struct count count = w->count;
+  for (uint32_t i = 0; i < replicas.count; i++) {
     int64_t n = 1;
     mg_node at = {0};
-    if (!factor(pod, &MG_LIST_AT(pod->row->replicas, struct mg_replicas_row, i), &n, &at)) {
-      pod->replicas_unreadable = true;
-      pod->replicas_at = at;
+    if (!factor(w, &MG_LIST_AT(replicas, struct mg_replicas_row, i), &n, &at)) {
+      count.unreadable = true;
+      count.at = at;
       n = 1;
     }
-    if (at.at && !pod->replicas_at.at) pod->replicas_at = at;
-    if (__builtin_mul_overflow(pod->replicas, n, &pod->replicas)) pod->replicas = INT64_MAX;
+    if (at.at && !count.at.at) count.at = at;
+    if (__builtin_mul_overflow(count.n, n, &count.n)) count.n = INT64_MAX;
   }
+  return count;
 }
 
 static void malformed(struct walk *w, mg_node at, const char *wanted) {
-  if (w->workload->malformed.n) return;
-  mg_str path = mg_path(w->arena, w->workload->object, at);
+  struct mg_workload *workload = w->all->workload;
+  if (workload->malformed.n) return;
+  mg_str path = mg_path(w->all->arena, workload->object, at);
   if (!path.n) path = MG_S("the object");
-  w->workload->malformed = mg_arena_printf(w->arena, "%.*s is not %s; what is under it was not judged", MG_FMT(path), wanted);
+  workload->malformed = mg_arena_printf(w->all->arena, "%.*s is not %s; what is under it was not judged", MG_FMT(path), wanted);
 }
 
 /* Shapes that the API server will refuse; rules leave them alone. */
@@ -118,69 +173,102 @@ static void check_shapes(struct walk *w, const struct mg_pod *pod) {
   }
 }
 
-static void add_pod(struct walk *w, mg_node node, mg_str id) {
-  struct mg_workload *workload = w->workload;
-  bool is_template = w->row->shape == MG_SHAPE_TEMPLATE;
-  mg_node spec = is_template ? MG_GET(node, "spec") : node;
-  if (!mg_is(node, MG_OBJECT)) {
-    malformed(w, node, "an object");
-    return;
+/* Room for one more; false, and an error, where there is none. */
+static bool grow(struct all *all) {
+  struct mg_workload *workload = all->workload;
+  if (workload->pod_count == all->cap) {
+    uint32_t cap = all->cap ? all->cap * 2 : 8;
+    struct mg_pod **pods = mg_arena_grow(all->arena, workload->pods, all->cap * sizeof *pods, cap * sizeof *pods);
+    if (pods) workload->pods = pods, all->cap = cap;
   }
-  if (!mg_is(spec, MG_OBJECT)) {
-    if (!mg_missing(spec)) malformed(w, spec, "an object");
-    return;
-  }
-  struct mg_pod *pod = MG_NEW(w->arena, struct mg_pod);
-  if (workload->pod_count == w->cap && pod) {
-    uint32_t cap = w->cap ? w->cap * 2 : 8;
-    struct mg_pod **pods = mg_arena_grow(w->arena, workload->pods, w->cap * sizeof *pods, cap * sizeof *pods);
-    if (pods) workload->pods = pods, w->cap = cap;
-  }
-  if (!pod || workload->pod_count == w->cap || workload->pod_count >= MOST_TEMPLATES) {
-    w->error = MG_E_NOMEM;
-    return;
-  }
-  *pod = (struct mg_pod){.object = workload->object,
-                         .node = node,
-                         .spec = spec,
-                         .kind = workload->kind,
-                         .row = w->row,
-                         .accelerators = w->world->accelerators,
-                         .context = w->world->context,
-                         .arena = w->arena,
-                         .ns = workload->ns,
-                         .id = id,
-                         .choice_count = w->choice_count};
-  memcpy(pod->choices, w->choices, sizeof pod->choices);
-  if (is_template) pod->meta = MG_GET(node, "metadata");
-  pod->is_pod = mg_same(node, workload->object);
-  check_shapes(w, pod);
-  if (mg_pod_read(pod)) w->error = MG_E_NOMEM;
-  read_replicas(pod);
-  pod->role = role_of(w, pod);
-  workload->pods[workload->pod_count++] = pod;
+  if (workload->pod_count < all->cap && workload->pod_count < MOST_TEMPLATES) return true;
+  all->error = MG_E_NOMEM;
+  return false;
 }
 
-/* A list item is known by its name or groupName, else by its number. */
+/* The pod's own fields. A fragment may keep them in one of its own, which need not be there. */
+static mg_node spec_of(const struct mg_template_row *row, mg_node node) {
+  if (row->shape == MG_SHAPE_TEMPLATE) return MG_GET(node, "spec");
+  mg_node spec = row->spec.set ? mg_steps_follow(row->spec, node, NULL, 0) : node;
+  return mg_missing(spec) ? node : spec;
+}
+
+static mg_node meta_of(const struct walk *w, const struct mg_template_row *row, mg_node node) {
+  if (row->shape == MG_SHAPE_TEMPLATE) return MG_GET(node, "metadata");
+  return row->metadata.set ? follow(w, &row->metadata) : (mg_node){0};
+}
+
+static bool is_pod(const struct walk *w, mg_node node) {
+  return mg_same(node, w->object) && w->kind->group.n == 0 && mg_str_is(w->kind->kind, "Pod");
+}
+
+static void add_pod(struct walk *w, mg_node node, mg_str id) {
+  const struct mg_template_row *row = w->row;
+  struct all *all = w->all;
+  mg_node spec = spec_of(row, node);
+  if (!mg_is(node, MG_OBJECT) || !mg_is(spec, MG_OBJECT)) {
+    if (!mg_missing(spec) || !mg_is(node, MG_OBJECT)) malformed(w, mg_is(node, MG_OBJECT) ? spec : node, "an object");
+    return;
+  }
+  struct mg_pod *pod = all->spare ? all->spare : MG_NEW(all->arena, struct mg_pod);
+  all->spare = NULL;
+  if (!pod || !grow(all)) {
+    all->error = MG_E_NOMEM;
+    return;
+  }
+  *pod = (struct mg_pod){.object = w->object,
+                         .outer = w->outer ? all->workload->object : (mg_node){0},
+                         .node = node,
+                         .spec = spec,
+                         .kind = w->kind,
+                         .row = row,
+                         .accelerators = all->world->accelerators,
+                         .context = all->world->context,
+                         .arena = all->arena,
+                         .ns = all->workload->ns,
+                         .id = id,
+                         .is_pod = is_pod(w, node),
+                         .fixed = w->outer || row->shape == MG_SHAPE_FRAGMENT,
+                         .choice_count = w->choice_count};
+  memcpy(pod->choices, w->choices, sizeof pod->choices);
+  pod->as_written = all->world->as_written && pod->is_pod;
+  check_shapes(w, pod);
+  if (row->shape == MG_SHAPE_FRAGMENT && mg_pod_is_empty(pod)) { /* such as a list of steps among Argo's templates */
+    all->spare = pod;
+    return;
+  }
+  pod->meta = meta_of(w, row, node);
+  if (mg_pod_read(pod)) all->error = MG_E_NOMEM;
+  struct count count = multiply(w, row->replicas);
+  pod->replicas = count.n;
+  pod->replicas_unreadable = count.unreadable;
+  pod->replicas_at = count.at;
+  pod->role = role_of(w, pod);
+  all->workload->pods[all->workload->pod_count++] = pod;
+}
+
 static mg_str item_id(struct walk *w, mg_str id, mg_node item, uint32_t number) {
-  mg_str name = mg_string(MG_GET(item, "name"));
-  if (!name.n) name = mg_string(MG_GET(item, "groupName"));
-  return name.n ? mg_arena_printf(w->arena, "%.*s/[%.*s]", MG_FMT(id), MG_FMT(name))
-                : mg_arena_printf(w->arena, "%.*s/%u", MG_FMT(id), number);
+  mg_str name = mg_item_name(item);
+  return name.n ? mg_arena_printf(w->all->arena, "%.*s/[%.*s]", MG_FMT(id), MG_FMT(name))
+                : mg_arena_printf(w->all->arena, "%.*s/%u", MG_FMT(id), number);
+}
+
+static mg_str key_id(struct walk *w, mg_str id, mg_str key) {
+  return mg_arena_printf(w->all->arena, "%.*s/%.*s", MG_FMT(id), MG_FMT(key));
 }
 
 /* Recursion is bounded by the steps of the table's path, at most 32. */
 static void walk_path(struct walk *w, uint32_t step, mg_node at, mg_str id) {
-  for (; step < w->row->path.count; step++) {
-    const struct mg_step *s = &w->row->path.steps[step];
-    if (mg_missing(at) || w->error) return;
+  for (; step < w->path->count; step++) {
+    const struct mg_step *s = &w->path->steps[step];
+    if (mg_missing(at) || w->all->error) return;
     if (s->kind == MG_STEP_KEY) {
       if (!mg_is(at, MG_OBJECT)) {
         malformed(w, at, "an object");
         return;
       }
       at = mg_get(at, s->key);
-      id = mg_arena_printf(w->arena, "%.*s/%.*s", MG_FMT(id), MG_FMT(s->key));
+      id = key_id(w, id, s->key);
       continue;
     }
     bool items = s->kind == MG_STEP_ITEMS;
@@ -188,17 +276,52 @@ static void walk_path(struct walk *w, uint32_t step, mg_node at, mg_str id) {
       malformed(w, at, items ? "a list" : "an object");
       return;
     }
-    if (w->choice_count == sizeof w->choices / sizeof *w->choices) return;
+    if (w->choice_count == MG_CHOICES) return;
     uint32_t slot = w->choice_count++, number = 0;
     for (mg_node n = mg_first(at); n.at; n = mg_next(n), number++) {
-      w->choices[slot] = number;
-      mg_str inner = items ? item_id(w, id, n, number) : mg_arena_printf(w->arena, "%.*s/%.*s", MG_FMT(id), MG_FMT(mg_text(n)));
-      walk_path(w, step + 1, items ? n : mg_value(n), inner);
+      w->choices[slot] = (struct mg_taken){items ? n : mg_value(n), number};
+      walk_path(w, step + 1, w->choices[slot].at, items ? item_id(w, id, n, number) : key_id(w, id, mg_text(n)));
     }
     w->choice_count = slot;
     return;
   }
-  if (!mg_missing(at)) add_pod(w, at, id);
+  if (!mg_missing(at)) w->found(w, at, id);
+}
+
+static void walk_object(struct walk *w, mg_str id);
+
+/* What the table does not know is skipped, as it would be by itself. */
+static void add_nested(struct walk *w, mg_node node, mg_str id) {
+  const struct mg_nested_row *row = w->row;
+  mg_str group, version;
+  mg_split_api_version(mg_string(MG_GET(node, "apiVersion")), &group, &version);
+  const struct mg_kind_row *kind = mg_kind_find(w->all->world->kinds, group, version, mg_string(MG_GET(node, "kind")));
+  if (!mg_is(node, MG_OBJECT)) malformed(w, node, "an object");
+  if (!mg_is(node, MG_OBJECT) || !kind) return;
+  if (w->depth + 1 == MOST_NESTED) {
+    malformed(w, node, "nested so deeply that it is looked into");
+    return;
+  }
+  struct walk inner = {
+      .all = w->all, .object = node, .kind = kind, .outer = w, .count = multiply(w, row->replicas), .depth = w->depth + 1};
+  walk_object(&inner, id);
+}
+
+static void walk_object(struct walk *w, mg_str id) {
+  for (uint32_t i = 0; i < w->kind->templates.count && !w->all->error; i++) {
+    const struct mg_template_row *row = &MG_LIST_AT(w->kind->templates, struct mg_template_row, i);
+    w->row = row;
+    w->path = &row->path;
+    w->found = add_pod;
+    walk_path(w, 0, w->object, id);
+  }
+  for (uint32_t i = 0; i < w->kind->nested.count && !w->all->error; i++) {
+    const struct mg_nested_row *row = &MG_LIST_AT(w->kind->nested, struct mg_nested_row, i);
+    w->row = row;
+    w->path = &row->path;
+    w->found = add_nested;
+    walk_path(w, 0, w->object, id);
+  }
 }
 
 int mg_workload_view(const struct mg_world *world, struct mg_arena *arena, const struct mg_kind_row *kind, mg_node object,
@@ -206,11 +329,9 @@ int mg_workload_view(const struct mg_world *world, struct mg_arena *arena, const
   struct mg_workload *workload = MG_NEW(arena, struct mg_workload);
   if (!workload) return MG_E_NOMEM;
   *workload = (struct mg_workload){.object = object, .kind = kind, .ns = ns};
-  struct walk w = {.world = world, .arena = arena, .workload = workload};
-  for (uint32_t i = 0; i < kind->templates.count && !w.error; i++) {
-    w.row = &MG_LIST_AT(kind->templates, struct mg_template_row, i);
-    walk_path(&w, 0, object, MG_S(""));
-  }
+  struct all all = {.world = world, .arena = arena, .workload = workload};
+  struct walk w = {.all = &all, .object = object, .kind = kind, .count = {.n = 1}};
+  walk_object(&w, MG_S(""));
   *ret = workload;
-  return arena->failed ? MG_E_NOMEM : w.error;
+  return arena->failed ? MG_E_NOMEM : all.error;
 }
