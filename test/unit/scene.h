@@ -59,6 +59,7 @@ struct ask {
   const char *subresource;
   const char *kind; /* JSON of request.kind, else that of the object */
   int64_t now;
+  const struct mg_images *images; /* who can be asked; NULL: nobody */
 };
 
 static inline mg_node scene_yaml(struct mg_arena *arena, const char *text) {
@@ -135,6 +136,7 @@ static inline void scene_judge(struct scene *scene, const struct mg_snapshot *sn
   mg_str text = scene_review(&scene->arena, ask);
   if (mg_json_read(&scene->doc, &scene->arena, text, &how, &err)) fail_msg("%s: %.*s", err.text, MG_FMT(text));
   if (mg_review_read(mg_root(&scene->doc), &scene->request, &err)) fail_msg("%s", err.text);
+  scene->request.images = ask->images;
   int64_t now = ask->now ? ask->now : SCENE_NOW;
   if (mg_evaluate(snapshot, &scene->request, phases, now, &scene->arena, &scene->verdict, &err)) fail_msg("%s", err.text);
 }

@@ -11,7 +11,7 @@ static void admit(struct answered *a, const struct mg_snapshot *snapshot, enum m
   struct mg_read how = {.limits = {(size_t)64 << 20, 200, 1000000}};
   struct mg_err err = {0};
   mg_arena_init(&a->work, MG_REVIEW_ARENA, 0);
-  mg_admit(snapshot, endpoint, body, SCENE_NOW, &a->work, &a->answer);
+  mg_admit(snapshot, endpoint, body, SCENE_NOW, NULL, &a->work, &a->answer);
   struct mg_doc *doc = MG_NEW(&a->arena, struct mg_doc);
   if (mg_json_read(doc, &a->arena, mg_buf_str(&a->answer.body), &how, &err))
     fail_msg("no JSON: %s: %.*s", err.text, MG_FMT(mg_buf_str(&a->answer.body)));
@@ -433,7 +433,7 @@ static size_t with_every_size(const struct mg_snapshot *s, enum mg_endpoint endp
     struct mg_read how = {.limits = {1 << 20, 64, 10000}};
     mg_arena_init(&work, max, 0);
     mg_arena_init(&arena, 1 << 20, 0);
-    mg_admit(s, endpoint, body, SCENE_NOW, &work, &answer);
+    mg_admit(s, endpoint, body, SCENE_NOW, NULL, &work, &answer);
     if (answer.http_status == 200) {
       good++;
       assert_true(mg_str_eq(mg_buf_str(&answer.body), want));
@@ -490,7 +490,7 @@ static void memory_of_an_error(void **state) {
     struct mg_arena work;
     struct mg_answer answer;
     mg_arena_init(&work, max, 0);
-    mg_admit(s, MG_VALIDATE, MG_S("{\"a\":{}}"), SCENE_NOW, &work, &answer);
+    mg_admit(s, MG_VALIDATE, MG_S("{\"a\":{}}"), SCENE_NOW, NULL, &work, &answer);
     assert_true(answer.http_status == 400 || answer.http_status == 503);
     assert_true(mg_str_starts(mg_buf_str(&answer.body), MG_S("{\"kind\":\"Status\"")));
     assert_true(mg_str_ends(mg_buf_str(&answer.body), MG_S("}\n")));
@@ -512,7 +512,7 @@ static void one_arena(void **state) {
     struct ask again = {.object = POD("", "containers: [{name: c}]")};
     mg_str body = i % 5 == 4 ? MG_S("bad") : scene_review(&a.arena, &again);
     mg_arena_reset(&work);
-    mg_admit(s, i % 2 ? MG_VALIDATE : MG_MUTATE, body, SCENE_NOW, &work, &answer);
+    mg_admit(s, i % 2 ? MG_VALIDATE : MG_MUTATE, body, SCENE_NOW, NULL, &work, &answer);
     if (i % 5 == 4)
       assert_int_equal(answer.http_status, 400);
     else

@@ -135,7 +135,7 @@ static void compare(const struct mg_snapshot *s, struct tally *tally) {
   assert_non_null(bits);
   mg_index_find(s, row, r.operation, r.ns, bits);
   for (uint32_t p = 0; p < s->policy_count; p++) {
-    bool accepted = mg_match_object(&s->policies[p].match, MG_SENSE_MATCH, &r, &s->context), found = bits[p / 64] >> (p % 64) & 1;
+    bool accepted = mg_match_object(&s->policies[p].match, MG_SENSE_MATCH, &r, s->context), found = bits[p / 64] >> (p % 64) & 1;
     tally->accepted += accepted;
     tally->found += found;
     tally->refused += !found;

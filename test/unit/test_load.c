@@ -426,6 +426,29 @@ static void context_files(void **state) {
   expect_said(&all, 1, true, "");
 }
 
+/* The accelerators are those of all files, whatever comes first; the number is for whoever counts. */
+static void limit_ranges_that_give(void **state) {
+  (void)state;
+  const char *range = "apiVersion: v1\nkind: LimitRange\nmetadata: {name: sizes, namespace: ml}\n"
+                      "spec: {limits: [{type: Container, max: {example.com/npu: 4}}]}\n";
+  const char *table = "apiVersion: mlgate.dev/v1\nkind: Accelerators\nmetadata: {name: ours}\n"
+                      "spec: {resources: [{name: example.com/npu, unit: count}]}\n";
+  struct mg_source sources[] = {{.path = "r.yaml", .text = mg_str_of(range), .copy = true, .context_only = true},
+                                {.path = "a.yaml", .text = mg_str_of(table), .copy = true}};
+  expect_said(sources, 1, true, "");
+  expect_said(sources, 2, true,
+              "r.yaml:4:41: warning: this maximum gives 4 example.com/npu to every container that asks for none; "
+              "\"default\": \"0\" beside it gives none\n"
+              "    4 | spec: {limits: [{type: Container, max: {example.com/npu: 4}}]}\n"
+              "      |                                         ^~~~~~~~~~~~~~~\n");
+  struct mg_arena arena;
+  struct mg_snapshot *snapshot;
+  try_files(&arena, sources, 2, &snapshot);
+  assert_int_equal(mg_snapshot_context(snapshot)->giving, 1);
+  mg_snapshot_unref(snapshot);
+  mg_arena_fini(&arena);
+}
+
 static void exceptions(void **state) {
   (void)state;
 #define BAD(spec, column, text, carets)                                                                                          \
@@ -628,6 +651,7 @@ int main(void) {
       cmocka_unit_test(duplicate_keys),
       cmocka_unit_test(two_of_one_name),
       cmocka_unit_test(context_files),
+      cmocka_unit_test(limit_ranges_that_give),
       cmocka_unit_test(exceptions),
       cmocka_unit_test(all_at_once),
       cmocka_unit_test(at_most_twenty),

@@ -220,8 +220,8 @@ static void answer_error(const struct mg_err *err, struct mg_arena *arena, struc
   if (ret->body.failed || arena->failed) answer_without_memory(ret);
 }
 
-static int review(const struct mg_snapshot *snapshot, enum mg_endpoint endpoint, mg_str body, int64_t now, struct mg_arena *arena,
-                  struct mg_answer *ret, struct mg_err *err) {
+static int review(const struct mg_snapshot *snapshot, enum mg_endpoint endpoint, mg_str body, int64_t now,
+                  const struct mg_images *images, struct mg_arena *arena, struct mg_answer *ret, struct mg_err *err) {
   struct mg_doc doc;
   struct mg_request request;
   struct mg_verdict verdict;
@@ -229,22 +229,24 @@ static int review(const struct mg_snapshot *snapshot, enum mg_endpoint endpoint,
   int rc = mg_json_read(&doc, arena, body, &how, err);
   if (rc) return mg_err_wrap(err, "the body cannot be read (byte %zu)", err->offset);
   if ((rc = mg_review_read(mg_root(&doc), &request, err))) return rc;
+  request.images = images;
   struct mg_summary *s = &ret->summary;
   const struct mg_kind_row *row = mg_kind_find(mg_snapshot_kinds(snapshot), request.group, request.version, request.kind);
   *s = (struct mg_summary){.uid = request.uid, .kind = request.kind, .ns = request.ns, .name = request.name, .user = request.user,
                            .operation = request.operation, .kind_index = row ? row->index : UINT32_MAX};
   rc = mg_evaluate(snapshot, &request, endpoint == MG_MUTATE ? MG_PHASE_MUTATE : MG_PHASE_VALIDATE, now, arena, &verdict, err);
   if (rc) return rc;
+  ret->waiting = verdict.waiting;
   answer(snapshot, endpoint, &request, &verdict, arena, ret);
   if (ret->body.failed || arena->failed)
     return mg_err_set(err, MG_E_NOMEM, "the review needs more than %zu MiB of memory", arena->max >> 20);
   return 0;
 }
 
-void mg_admit(const struct mg_snapshot *snapshot, enum mg_endpoint endpoint, mg_str body, int64_t now, struct mg_arena *arena,
-              struct mg_answer *ret) {
+void mg_admit(const struct mg_snapshot *snapshot, enum mg_endpoint endpoint, mg_str body, int64_t now,
+              const struct mg_images *images, struct mg_arena *arena, struct mg_answer *ret) {
   struct mg_err err = {0};
   *ret = (struct mg_answer){.http_status = 200, .summary = {.kind_index = UINT32_MAX}};
   mg_buf_init(&ret->body, arena, MG_REVIEW_ARENA);
-  if (review(snapshot, endpoint, body, now, arena, ret, &err)) answer_error(&err, arena, ret);
+  if (review(snapshot, endpoint, body, now, images, arena, ret, &err)) answer_error(&err, arena, ret);
 }

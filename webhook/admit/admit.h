@@ -22,6 +22,7 @@ struct mg_answer {
   unsigned http_status; /* 200, 400, 413, 500, 503 */
   struct mg_buf body;   /* AdmissionReview, or a v1 Status; JSON; in the arena */
   struct mg_summary summary;
+  bool waiting;         /* for a registry: not final; to be asked for again with the same body */
 };
 
 #define MG_REVIEW_MAX_BYTES ((size_t)8 << 20)
@@ -29,9 +30,10 @@ struct mg_answer {
 #define MG_REVIEW_MAX_CELLS 400000
 #define MG_REVIEW_ARENA ((size_t)64 << 20)
 
-/* Never fails: what cannot be reviewed is answered with a Status. The arena is the caller's, reset before and after. */
-void mg_admit(const struct mg_snapshot *snapshot, enum mg_endpoint endpoint, mg_str body, int64_t now, struct mg_arena *arena,
-              struct mg_answer *ret);
+/* `images`: who can be asked for them; NULL: nobody. Never fails: what cannot be reviewed is answered with a Status. The arena
+ * is the caller's, reset before and after. */
+void mg_admit(const struct mg_snapshot *snapshot, enum mg_endpoint endpoint, mg_str body, int64_t now,
+              const struct mg_images *images, struct mg_arena *arena, struct mg_answer *ret);
 
 /* A v1 Status object, the only error body whose text reaches the user (reference kubernetes.md section 1.4). */
 void mg_status_write(struct mg_buf *out, unsigned code, const char *reason, mg_str message);

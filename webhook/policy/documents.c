@@ -33,7 +33,12 @@ static const struct mg_field test_fields[] = {
 
 /* ---- rules and policies ---- */
 
-static const char *const rule_entry_words[] = {"name", "message"};
+const struct mg_field mg_rule_entry_fields[] = {
+    {"name", &mg_t_string, offsetof(struct mg_rule, name),
+     .doc = "Stands for the type in messages and exceptions; the type, if not given."},
+    {"message", &mg_t_string, offsetof(struct mg_rule, message), .doc = "Stands before the built-in text."},
+    MG_FIELDS_END,
+};
 
 static const struct mg_rule_type *type_of(mg_rule_types types, mg_str name) {
   for (; *types; types++)
@@ -45,7 +50,7 @@ static void unknown_rule_key(struct mg_loader *l, mg_node key) {
   const char *words[64] = {NULL};
   size_t n = 0;
   for (; l->types[n] && n < 60; n++) words[n] = l->types[n]->name;
-  for (size_t i = 0; i < sizeof rule_entry_words / sizeof *rule_entry_words; i++) words[n++] = rule_entry_words[i];
+  for (const struct mg_field *f = mg_rule_entry_fields; f->key; f++) words[n++] = f->key;
   mg_str hint = mg_did_you_mean(l->load.arena, mg_text(key), words);
   mg_diag_error(l->load.diags, mg_value(key), MG_AT_KEY, "unknown rule type \"%.*s\"%.*s", MG_FMT(mg_text(key)), MG_FMT(hint));
 }
@@ -59,10 +64,11 @@ static void read_params(struct mg_loader *l, struct mg_rule *rule, mg_node value
 
 static void read_rule_key(struct mg_loader *l, struct mg_rule *rule, mg_node key) {
   mg_str text = mg_text(key);
-  struct mg_field field = {.key = mg_str_is(text, "name") ? "name" : "message", .type = &mg_t_string};
   const struct mg_rule_type *type = type_of(l->types, text);
-  if (mg_str_is(text, field.key)) {
-    mg_t_string.read(&l->load, &field, mg_value(key), field.key[0] == 'n' ? &rule->name : &rule->message);
+  const struct mg_field *field = mg_rule_entry_fields;
+  while (field->key && !mg_str_is(text, field->key)) field++;
+  if (field->key) {
+    field->type->read(&l->load, field, mg_value(key), (char *)rule + field->offset);
   } else if (!type) {
     unknown_rule_key(l, key);
   } else if (rule->type) {
@@ -86,13 +92,19 @@ static void read_rule(struct mg_loader *l, mg_node entry, struct mg_rule *rule) 
   if (rule->type && !rule->name.n) rule->name = mg_str_of(rule->type->name);
 }
 
+static bool read_rules(struct mg_load *load, const struct mg_field *field, mg_node value, void *dst) {
+  return mg_t_node.read(load, field, value, dst);
+}
+const struct mg_type mg_t_rules = {.name = "a list of rules", .read = read_rules};
+
 struct policy_spec {
   mg_str description;
-  uint32_t action;
+  uint32_t action, on_missing;
   struct mg_match match;
   struct mg_list exclude;
   mg_node rules;
 };
+static const char *const on_missing_words[] = {"warn", "deny", "ignore", NULL}; /* enum mg_on_missing */
 const char *const mg_action_words[] = {"enforce", "warn", "audit", NULL};
 static const struct mg_field policy_fields[] = {
     {"description", &mg_t_text, offsetof(struct policy_spec, description), .doc = "One sentence."},
@@ -100,7 +112,10 @@ static const struct mg_field policy_fields[] = {
      .doc = "enforce: violations deny, patches apply; warn: both only warn; audit: both are only reported."},
     {"match", &mg_t_match, offsetof(struct policy_spec, match), .doc = "What it applies to; everything, if not given."},
     {"exclude", &mg_t_list, offsetof(struct policy_spec, exclude), &mg_item_match, .doc = "One block that matches exempts."},
-    {"rules", &mg_t_node, offsetof(struct policy_spec, rules), .required = true, .doc = "At least one."},
+    {"onMissingContext", &mg_t_enum, offsetof(struct policy_spec, on_missing), on_missing_words, .def = "warn",
+     .doc = "What if match or rules need what serve --live-context has not been told by the API server, or too long ago. warn: a "
+            "warning, and judged by what is known; deny: a violation, too, which an UPDATE never brings; ignore: neither."},
+    {"rules", &mg_t_rules, offsetof(struct policy_spec, rules), .required = true, .doc = "At least one."},
     MG_FIELDS_END,
 };
 
@@ -151,6 +166,7 @@ static void load_policy(struct mg_loader *l, const struct mg_document *d, mg_nod
                           .docs = docs_of(&d->metadata),
                           .description = spec.description,
                           .action = spec.action,
+                          .on_missing = spec.on_missing,
                           .match = spec.match,
                           .exclude = spec.exclude,
                           .rules = rules,
@@ -180,7 +196,7 @@ static bool read_expires(struct mg_load *load, const struct mg_field *field, mg_
   mg_diag_error(load->diags, value, MG_AT_VALUE, "\"%s\" must be a date such as 2027-01-31 or a timestamp", field->key);
   return false;
 }
-static const struct mg_type t_expires = {"a date or timestamp", read_expires};
+static const struct mg_type t_expires = {.name = "a date or timestamp", .read = read_expires, .schema = MG_SCHEMA_STRING};
 
 static const struct mg_field exception_fields[] = {
     {"policies", &mg_t_list, offsetof(struct mg_exception, policies), &mg_item_string, .required = true,
@@ -213,24 +229,42 @@ static void load_exception(struct mg_loader *l, const struct mg_document *d, mg_
   mg_match_check_kinds(&l->load, &l->snapshot->kinds, &e->match, MG_GET(d->spec, "match"));
 }
 
-struct registry {
-  mg_str host, mirror, ca_file, auth_file, platform, timeout;
-  bool insecure;
-};
+/* A Go duration such as 3s or 1m30s, in milliseconds; at most an hour. */
+static bool read_duration(struct mg_load *load, const struct mg_field *field, mg_node value, void *dst) {
+  mg_str text;
+  if (!mg_t_string.read(load, field, value, &text)) return false;
+  if (mg_duration_parse(text, 3600 * 1000, dst) && *(int64_t *)dst > 0) return true;
+  mg_diag_error(load->diags, value, MG_AT_VALUE, "\"%s\" must be a duration from 1ms to 1h, such as 3s", field->key);
+  return false;
+}
+static const struct mg_type t_duration = {.name = "a duration", .read = read_duration, .schema = MG_SCHEMA_STRING};
+
+#define AT(member) offsetof(struct mg_registry_host, member)
 static const struct mg_field registry_fields[] = {
-    {"host", &mg_t_string, offsetof(struct registry, host), .required = true, .doc = "Host and port."},
-    {"mirror", &mg_t_string, offsetof(struct registry, mirror), .doc = "Asked instead."},
-    {"caFile", &mg_t_string, offsetof(struct registry, ca_file), .doc = "Private CA."},
-    {"insecure", &mg_t_bool, offsetof(struct registry, insecure), .doc = "TLS without verification, then plain HTTP."},
-    {"authFile", &mg_t_string, offsetof(struct registry, auth_file), .doc = "Docker config file."},
-    {"platform", &mg_t_string, offsetof(struct registry, platform), .doc = "os/architecture."},
-    {"timeout", &mg_t_string, offsetof(struct registry, timeout), .doc = "Go duration."},
+    {"host", &mg_t_string, AT(host), .required = true, .doc = "Host, and port where it is not 443."},
+    {"mirror", &mg_t_string, AT(mirror), .doc = "Host and port that are asked first."},
+    {"caFile", &mg_t_string, AT(ca_file), .doc = "PEM of a private authority."},
+    {"insecure", &mg_t_bool, AT(insecure), .doc = "TLS without verification, then plain HTTP."},
+    {"authFile", &mg_t_string, AT(auth_file), .doc = "A Docker config.json with credentials."},
+    {"platform", &mg_t_string, AT(platform), .doc = "os/architecture that is looked at; the largest of all, if not given."},
+    {"timeout", &t_duration, AT(timeout_ms), .def = "3s", .doc = "Go duration, of one request."},
     MG_FIELDS_END,
 };
+#undef AT
+
 static void load_registry(struct mg_loader *l, const struct mg_document *d, mg_node root) {
-  struct registry registry = {0};
+  struct mg_snapshot *s = l->snapshot;
   (void)root;
-  mg_decode(&l->load, registry_fields, "spec", d->spec, &registry);
+  if (s->registry_count == s->registry_cap) {
+    uint32_t cap = s->registry_cap ? s->registry_cap * 2 : 8;
+    struct mg_registry_host *more = mg_arena_grow(&s->arena, s->registries, s->registry_cap * sizeof *more, cap * sizeof *more);
+    if (!more) return;
+    s->registries = more;
+    s->registry_cap = cap;
+  }
+  struct mg_registry_host *host = &s->registries[s->registry_count++];
+  *host = (struct mg_registry_host){0};
+  mg_decode(&l->load, registry_fields, "spec", d->spec, host);
 }
 
 static void load_test(struct mg_loader *l, const struct mg_document *d, mg_node root) {
@@ -241,13 +275,17 @@ static void load_test(struct mg_loader *l, const struct mg_document *d, mg_node 
 /* ---- documents ---- */
 
 static const struct mg_document_kind document_kinds[] = {
-    {"WorkloadKind", document_fields, load_workload_kind, 0, false},
-    {"Accelerators", document_fields, load_accelerators, 0, false},
-    {"Registry", document_fields, load_registry, 1, false},
-    {"Policy", document_fields, load_policy, 1, true},
-    {"Exception", document_fields, load_exception, 1, false},
-    {"Test", test_fields, load_test, 1, false},
+    {"WorkloadKind", document_fields, load_workload_kind, 0, false, mg_kind_fields, "Where a kind keeps its pod templates."},
+    {"Accelerators", document_fields, load_accelerators, 0, false, mg_accelerator_fields, "More names of accelerators."},
+    {"Registry", document_fields, load_registry, 1, false, registry_fields, "How an image registry is asked."},
+    {"Policy", document_fields, load_policy, 1, true, policy_fields, "What it matches, what it does, and how hard."},
+    {"Exception", document_fields, load_exception, 1, false, exception_fields, "What a policy spares for a while, and why."},
+    {"Test", test_fields, load_test, 1, false, NULL, "Cases for `mlgate test`."},
 };
+
+const struct mg_document_kind *mg_document_kind_at(size_t i) {
+  return i < sizeof document_kinds / sizeof *document_kinds ? &document_kinds[i] : NULL;
+}
 
 const struct mg_document_kind *mg_document_kind_of(mg_str name) {
   for (size_t i = 0; i < sizeof document_kinds / sizeof *document_kinds; i++)

@@ -26,7 +26,17 @@ struct mg_document_kind {
   void (*load)(struct mg_loader *, const struct mg_document *, mg_node root);
   int pass;           /* tables first: policies are checked against them */
   bool name_is_label; /* else a DNS subdomain */
+  const struct mg_field *spec; /* of `spec`; NULL: it has none */
+  const char *doc;
 };
+
+/* What may stand in a rule beside its type. */
+extern const struct mg_field mg_rule_entry_fields[];
+/* Reads as mg_t_node; tells the schema that this is the list of rules. */
+extern const struct mg_type mg_t_rules;
+
+/* One after the other; NULL at the end. */
+const struct mg_document_kind *mg_document_kind_at(size_t i);
 
 /* NULL where mlgate.dev has no such kind. */
 const struct mg_document_kind *mg_document_kind_of(mg_str name);

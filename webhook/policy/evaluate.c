@@ -3,6 +3,8 @@
  * (contract section 2). */
 #include "policy/run.h"
 
+#include "kube/limit_range.h"
+
 enum mg_action mg_action_of(const struct mg_eval *eval, const struct mg_policy *policy) {
   return eval->snapshot->dry_run ? MG_AUDIT : (enum mg_action)policy->action;
 }
@@ -30,12 +32,12 @@ static const struct mg_match *exclude_at(const struct mg_policy *policy, uint32_
 }
 
 bool mg_select_object(const struct mg_eval *eval, const struct mg_policy *policy) {
-  return mg_match_object(&policy->match, MG_SENSE_MATCH, &eval->subject, &eval->snapshot->context);
+  return mg_match_object(&policy->match, MG_SENSE_MATCH, &eval->subject, eval->snapshot->context);
 }
 
 /* An exclude with container keys takes out those containers; one without, the template. */
 static void apply_exclude(const struct mg_eval *eval, const struct mg_match *m, struct mg_pod *pod, struct mg_selection *ret) {
-  if (!mg_match_object(m, MG_SENSE_EXCLUDE, &eval->subject, &eval->snapshot->context)) return;
+  if (!mg_match_object(m, MG_SENSE_EXCLUDE, &eval->subject, eval->snapshot->context)) return;
   if (!mg_match_template(m, MG_SENSE_EXCLUDE, pod)) return;
   if (!mg_match_has_containers(m)) {
     ret->matched = false;
@@ -100,7 +102,7 @@ const struct mg_exception *mg_exempted(const struct mg_eval *eval, const struct 
   for (uint32_t i = 0; i < s->exception_count; i++) {
     const struct mg_exception *e = &s->exceptions[i];
     if (eval->now >= e->expires || !names_rule(e, rule)) continue;
-    if (!mg_match_object(&e->match, MG_SENSE_EXCLUDE, &eval->subject, &s->context)) continue;
+    if (!mg_match_object(&e->match, MG_SENSE_EXCLUDE, &eval->subject, s->context)) continue;
     if (pod && exception_covers(e, pod, c)) return e;
     for (uint32_t p = 0; !pod && p < eval->workload->pod_count; p++)
       if (exception_covers(e, eval->workload->pods[p], NULL)) return e;
@@ -118,11 +120,12 @@ static void start_run(struct mg_run *run, struct mg_eval *eval, const struct mg_
 
 /* What the rule would do to oldObject is asked and not done: were it done, the rules behind it would find there what the object,
  * which is spared the same edit, does not have. */
-static void edit_one(struct mg_eval *eval, const struct mg_policy *policy, const struct mg_rule *rule, struct mg_pod *pod) {
+static bool edit_one(struct mg_eval *eval, const struct mg_policy *policy, const struct mg_rule *rule, struct mg_pod *pod) {
   struct mg_selection selection, old_selection;
   struct mg_run run;
   mg_select_template(eval, policy, pod, &selection);
-  if (!selection.matched) return;
+  if (!selection.matched) return false;
+  if (!rule->type->mutate || pod->fixed) return true;
   start_run(&run, eval, policy, rule);
   run.now = pod;
   struct mg_pod *old = mg_same_pod(eval->old, pod);
@@ -138,16 +141,31 @@ static void edit_one(struct mg_eval *eval, const struct mg_policy *policy, const
   run.other = old;
   run.selection = &selection;
   rule->type->mutate(&run, rule->params, pod);
+  return true;
+}
+
+static void edit_workload(struct mg_eval *eval, const struct mg_policy *policy, const struct mg_rule *rule) {
+  struct mg_run run;
+  start_run(&run, eval, policy, rule);
+  if (eval->old) {
+    run.mode = MG_MODE_OLD;
+    rule->type->mutate_workload(&run, rule->params, eval->old);
+  }
+  run.mode = MG_MODE_EDIT;
+  rule->type->mutate_workload(&run, rule->params, eval->workload);
 }
 
 /* A rule of a policy that only warns or audits tells what it would add. */
+static bool tells_edits(const struct mg_run *run) {
+  return run->eval->may_mutate && mg_action_of(run->eval, run->policy) != MG_ENFORCE;
+}
+
 static void judge_template(struct mg_run *run, struct mg_pod *pod, const struct mg_selection *selection) {
   const struct mg_rule_type *type = run->rule->type;
   run->pod = pod;
   run->selection = selection;
   if (type->judge) type->judge(run, run->rule->params, pod);
-  if (type->mutate && run->eval->may_mutate && mg_action_of(run->eval, run->policy) != MG_ENFORCE)
-    type->mutate(run, run->rule->params, pod);
+  if (type->mutate && !pod->fixed && tells_edits(run)) type->mutate(run, run->rule->params, pod);
 }
 
 static void judge_all(struct mg_run *run, const struct mg_workload *on, const struct mg_selection *selections) {
@@ -171,10 +189,12 @@ static void judge_all(struct mg_run *run, const struct mg_workload *on, const st
 }
 
 static void judge_workload(struct mg_run *run, const struct mg_workload *on) {
+  const struct mg_rule_type *type = run->rule->type;
   struct mg_workload copy = *on;
   run->pod = run->now = NULL;
   run->selection = NULL;
-  if (run->rule->type->judge_workload) run->rule->type->judge_workload(run, run->rule->params, &copy);
+  if (type->judge_workload) type->judge_workload(run, run->rule->params, &copy);
+  if (type->mutate_workload && tells_edits(run)) type->mutate_workload(run, run->rule->params, &copy);
 }
 
 static void judge_object(struct mg_run *run, const struct mg_workload *on, const struct mg_selection *selections) {
@@ -227,12 +247,23 @@ static void judge_one(struct mg_eval *eval, const struct mg_policy *policy, cons
     for (mg_bits b_ = (eval)->candidates[w_]; b_; b_ &= b_ - 1)                   \
       for (const struct mg_policy *p = &(eval)->snapshot->policies[w_ * 64 + (uint32_t)__builtin_ctzll(b_)]; p; p = NULL)
 
+static void warn_of_context(struct mg_eval *eval, const struct mg_policy *policy) {
+  struct mg_run run;
+  start_run(&run, eval, policy, policy->context_rule);
+  run.mode = MG_MODE_EDIT;
+  policy->context_rule->type->judge_workload(&run, NULL, eval->workload);
+}
+
 static void mutate_all(struct mg_eval *eval) {
   EACH_CANDIDATE(eval, policy) {
+    if (mg_lacks_context(eval, policy)) warn_of_context(eval, policy);
     if (mg_action_of(eval, policy) != MG_ENFORCE || !mg_select_object(eval, policy)) continue;
     for (uint32_t r = 0; r < policy->rule_count; r++) {
-      if (!policy->rules[r].type->mutate) continue;
-      for (uint32_t i = 0; i < eval->workload->pod_count; i++) edit_one(eval, policy, &policy->rules[r], eval->workload->pods[i]);
+      const struct mg_rule *rule = &policy->rules[r];
+      bool any = false;
+      if (!mg_rule_type_mutates(rule->type)) continue;
+      for (uint32_t i = 0; i < eval->workload->pod_count; i++) any |= edit_one(eval, policy, rule, eval->workload->pods[i]);
+      if (any && rule->type->mutate_workload) edit_workload(eval, policy, rule);
     }
   }
 }
@@ -243,6 +274,10 @@ static void judge_every(struct mg_eval *eval) {
   if (!selections) return;
   EACH_CANDIDATE(eval, policy) {
     bool any = false;
+    if (mg_lacks_context(eval, policy)) {
+      memset(selections, 0, count * sizeof *selections);
+      judge_one(eval, policy, policy->context_rule, selections);
+    }
     if (!mg_select_object(eval, policy)) continue;
     for (uint32_t i = 0; i < count; i++) {
       mg_select_template(eval, policy, eval->workload->pods[i], &selections[i]);
@@ -270,14 +305,43 @@ static bool may_mutate(const struct mg_request *r, const struct mg_kind_row *kin
 
 static int view_both(struct mg_eval *eval, const struct mg_kind_row *kind, mg_node object) {
   const struct mg_snapshot *s = eval->snapshot;
-  struct mg_world world = {&s->kinds, &s->accelerators, &s->context};
+  struct mg_world world = {&s->kinds, &s->accelerators, s->context,
+                           eval->request->as_written && eval->request->operation == MG_CREATE};
   int rc = mg_workload_view(&world, eval->arena, kind, object, eval->subject.ns, &eval->workload);
   if (rc || !eval->is_update) return rc;
   return mg_workload_view(&world, eval->arena, kind, eval->request->old_object, eval->subject.ns, &eval->old);
 }
 
+/* Whether a rule has said so already. */
+static bool is_told(const struct mg_verdict *v, mg_str text) {
+  for (const struct mg_violation *found = v->violations; found; found = found->next)
+    if (mg_str_eq(found->message, text)) return true;
+  return false;
+}
+
+static void tell_refusal(void *ctx, const struct mg_breach *b) {
+  struct mg_eval *eval = ctx;
+  mg_str text = mg_breach_text(eval->arena, b);
+  if (is_told(eval->verdict, text)) return;
+  mg_verdict_warn(eval->verdict, eval->arena,
+                  mg_arena_printf(eval->arena, "the API server will refuse this Pod: LimitRange %.*s/%.*s: %.*s%s%.*s",
+                                  MG_FMT(b->range->ns), MG_FMT(b->range->name), MG_FMT(text), b->container ? ", container " : "",
+                                  MG_FMT(b->container ? mg_container_id(eval->arena, b->container) : (mg_str){0})));
+}
+
+/* No policy denies what the API server's own LimitRanger refuses, but the author of a Pod would want to know. */
+static void foresee_refusal(struct mg_eval *eval) {
+  for (uint32_t i = 0; i < eval->workload->pod_count; i++) {
+    struct mg_pod *pod = eval->workload->pods[i];
+    if (!pod->as_written) continue;
+    struct mg_limit_ranges ranges = mg_limit_ranges_of(eval->snapshot->context, eval->arena, pod->ns);
+    mg_limit_check(&ranges, NULL, pod, tell_refusal, eval);
+  }
+}
+
 static void finish(struct mg_eval *eval) {
   struct mg_verdict *v = eval->verdict;
+  foresee_refusal(eval);
   if (eval->workload && eval->workload->malformed.n) mg_verdict_warn(v, eval->arena, eval->workload->malformed);
   v->allowed = v->counts[MG_OUT_DENY] == 0;
 }
@@ -306,6 +370,7 @@ int mg_evaluate(const struct mg_snapshot *snapshot, const struct mg_request *req
   eval.is_update = request->operation == MG_UPDATE && request->old_object.at;
   eval.may_mutate = may_mutate(request, kind, object);
   if (view_both(&eval, kind, object)) return no_memory(arena, err);
+  mg_index_roles(snapshot, eval.workload, eval.candidates);
   if ((phases & MG_PHASE_MUTATE) && eval.may_mutate) mutate_all(&eval);
   if (phases & MG_PHASE_VALIDATE) judge_every(&eval);
   finish(&eval);

@@ -1,5 +1,5 @@
-/* Which policies can match at all, so that the others cost nothing: by kind, operation and the beginning of the namespace
- * patterns. */
+/* Which policies can match at all, so that the others cost nothing: by kind, operation, the beginning of the namespace patterns,
+ * and the roles of the templates. */
 #include "policy/snapshot.h"
 
 static uint64_t hash(mg_str s) {
@@ -57,6 +57,12 @@ static bool has_operation(const struct mg_match *m, uint32_t operation) {
   return false;
 }
 
+static bool has_role(const struct mg_match *m, uint32_t role) {
+  for (uint32_t i = 0; i < m->roles.count; i++)
+    if (MG_LIST_AT(m->roles, uint32_t, i) == role) return true;
+  return !m->has_roles;
+}
+
 int mg_index_build(struct mg_snapshot *s) {
   struct mg_index *index = &s->index;
   uint32_t patterns = 1;
@@ -68,6 +74,7 @@ int mg_index_build(struct mg_snapshot *s) {
   index->by_kind = MG_NEW_N(&s->arena, mg_bits *, s->kinds.count + 1);
   index->any_namespace = MG_NEW_N(&s->arena, mg_bits, index->words);
   for (int op = 0; op < 4; op++) index->by_operation[op] = MG_NEW_N(&s->arena, mg_bits, index->words);
+  for (int role = 0; role < MG_ROLES; role++) index->by_role[role] = MG_NEW_N(&s->arena, mg_bits, index->words);
   if (s->arena.failed) return MG_E_NOMEM;
   for (uint32_t k = 0; k < s->kinds.count; k++) {
     if (!(index->by_kind[k] = MG_NEW_N(&s->arena, mg_bits, index->words))) return MG_E_NOMEM;
@@ -77,6 +84,8 @@ int mg_index_build(struct mg_snapshot *s) {
   for (uint32_t p = 0; p < s->policy_count; p++) {
     for (uint32_t op = 0; op < 4; op++)
       if (has_operation(&s->policies[p].match, op)) set(index->by_operation[op], p);
+    for (uint32_t role = 0; role < MG_ROLES; role++)
+      if (has_role(&s->policies[p].match, role)) set(index->by_role[role], p);
     if (index_namespaces(s, &s->policies[p])) return MG_E_NOMEM;
   }
   return 0;
@@ -94,4 +103,15 @@ void mg_index_find(const struct mg_snapshot *s, const struct mg_kind_row *kind, 
   }
   const mg_bits *by_kind = index->by_kind[kind->index], *by_operation = index->by_operation[operation];
   for (uint32_t w = 0; w < index->words; w++) bits[w] &= by_kind[w] & by_operation[w];
+}
+
+void mg_index_roles(const struct mg_snapshot *s, const struct mg_workload *workload, mg_bits *bits) {
+  const struct mg_index *index = &s->index;
+  uint32_t roles = 0;
+  for (uint32_t i = 0; i < workload->pod_count; i++) roles |= 1u << workload->pods[i]->role;
+  for (uint32_t w = 0; w < index->words; w++) {
+    mg_bits any = 0;
+    for (uint32_t left = roles; left; left &= left - 1) any |= index->by_role[__builtin_ctz(left)][w];
+    bits[w] &= any;
+  }
 }

@@ -3,6 +3,7 @@
 
 #include "base/embedded.h"
 #include "doc/yaml.h"
+#include "kube/limit_range.h"
 #include "kube/name.h"
 #include "policy/documents.h"
 
@@ -80,7 +81,8 @@ static void add_context(struct loader *l, struct entry *e, mg_node root, int kin
     mg_diag_error(l->to.load.diags, meta.at ? meta : root, MG_AT_KEY, "a %.*s without a name", MG_FMT(e->api_kind));
     return;
   }
-  if (take_name(l, e, root)) mg_context_add(&l->to.snapshot->context, l->to.load.arena, (enum mg_context_kind)kind, root);
+  if (take_name(l, e, root) && mg_context_add(l->to.snapshot->context, l->to.load.arena, (enum mg_context_kind)kind, root))
+    l->to.load.arena->failed = true;
 }
 
 static void queue(struct loader *l, struct entry *e) {
@@ -220,6 +222,8 @@ static void cross_check(struct loader *l) {
       if (policy->rules[r].type && policy->rules[r].type->cross_check)
         policy->rules[r].type->cross_check(&l->to.load, &policy->rules[r], l->to.snapshot);
     }
+    mg_policy_note_needs(policy, l->to.load.arena);
+    l->to.snapshot->needs |= policy->needs;
   }
 }
 
@@ -237,8 +241,9 @@ static bool has_rule(const struct mg_policy *policy, mg_str name) {
 
 /* An exception for a policy or a rule that is not there exempts nothing, which its author would want to know. */
 static void check_exception(struct loader *l, const struct mg_exception *e) {
-  const struct mg_snapshot *s = l->to.snapshot;
+  struct mg_snapshot *s = l->to.snapshot;
   mg_node spec = MG_GET(e->at, "spec"), n = mg_first(MG_GET(spec, "policies"));
+  s->needs |= mg_exception_needs(e);
   for (uint32_t i = 0; i < e->policies.count; i++, n = mg_next(n)) {
     mg_str name = MG_LIST_AT(e->policies, mg_str, i);
     if (!find_policy(s, name)) mg_diag_warn(l->to.load.diags, n, MG_AT_VALUE, "no policy is named \"%.*s\"", MG_FMT(name));
@@ -250,6 +255,20 @@ static void check_exception(struct loader *l, const struct mg_exception *e) {
     for (uint32_t p = 0; p < e->policies.count && !found; p++)
       found = has_rule(find_policy(s, MG_LIST_AT(e->policies, mg_str, p)), name);
     if (!found) mg_diag_warn(l->to.load.diags, n, MG_AT_VALUE, "none of these policies has a rule \"%.*s\"", MG_FMT(name));
+  }
+}
+
+/* Such a LimitRange gives devices to whoever forgot them, sidecars too, and nobody who reads the Pod can tell. */
+static void check_limit_ranges(struct loader *l) {
+  struct mg_snapshot *s = l->to.snapshot;
+  const struct mg_context_table *table = s->context->tables[MG_CTX_LIMIT_RANGE];
+  for (uint32_t i = 0; table && i < table->count; i++) {
+    mg_node max = mg_limit_range_gives(table->items[i]->object, &s->accelerators, &s->arena);
+    if (!max.at) continue;
+    s->context->giving++;
+    mg_diag_warn(l->to.load.diags, max, MG_AT_KEY,
+                 "this maximum gives %.*s %.*s to every container that asks for none; \"default\": \"0\" beside it gives none",
+                 MG_FMT(mg_text(max)), MG_FMT(mg_text(mg_key_of(max))));
   }
 }
 
@@ -266,7 +285,11 @@ int mg_snapshot_new(struct mg_snapshot **ret, mg_rule_types types, const struct 
                     struct mg_diags *diags, struct mg_err *err) {
   *ret = NULL;
   struct mg_snapshot *s = calloc(1, sizeof *s);
-  if (!s) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (s) s->context = mg_context_new();
+  if (!s || !s->context) {
+    free(s);
+    return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  }
   atomic_init(&s->refs, 1);
   mg_arena_init(&s->arena, SNAPSHOT_ARENA, 0);
   struct loader l = {.to = {s, {.diags = diags, .arena = &s->arena, .owner = &s->patterns}, types}};
@@ -278,7 +301,8 @@ int mg_snapshot_new(struct mg_snapshot **ret, mg_rule_types types, const struct 
   for (int pass = 0; pass < 2; pass++)
     for (struct entry *e = l.first; e; e = e->next)
       if (e->kind->pass == pass) load_entry(&l, e);
-  mg_context_seal(&s->context);
+  if (mg_context_seal(s->context)) s->arena.failed = true;
+  check_limit_ranges(&l);
   if (!diags->error_count) cross_check(&l);
   for (uint32_t i = 0; i < s->exception_count && !diags->error_count; i++) check_exception(&l, &s->exceptions[i]);
   int rc = diags->error_count ? mg_err_set(err, MG_E_INVALID, "%u error%s in policy files", diags->error_count,

@@ -33,7 +33,8 @@ static bool read_kind(struct mg_load *load, const struct mg_field *field, mg_nod
   return read_pattern(load, field->key, value, (mg_str){rest.p, dot}, &k->version) &&
          read_pattern(load, field->key, value, mg_str_from(rest, dot + 1), &k->beside);
 }
-static const struct mg_type t_kind = {"a kind such as Job or PyTorchJob.kubeflow.org", read_kind};
+static const struct mg_type t_kind = {
+    .name = "a kind such as Job or PyTorchJob.kubeflow.org", .read = read_kind, .schema = MG_SCHEMA_STRING};
 static const struct mg_item kind_item = {&t_kind, sizeof(struct mg_kind_pattern), NULL};
 
 static const struct mg_item operation_item = {&mg_t_enum, sizeof(uint32_t), mg_operation_words};
@@ -44,7 +45,7 @@ static bool read_role(struct mg_load *load, const struct mg_field *field, mg_nod
   ++*(uint32_t *)dst;
   return true;
 }
-static const struct mg_type t_role = {"a role", read_role};
+static const struct mg_type t_role = {.name = "a role", .read = read_role, .schema = MG_SCHEMA_ROLE};
 static const struct mg_item role_item = {&t_role, sizeof(uint32_t), NULL};
 
 static bool read_selector(struct mg_load *load, const struct mg_field *field, mg_node value, void *dst) {
@@ -54,9 +55,15 @@ static bool read_selector(struct mg_load *load, const struct mg_field *field, mg
   mg_diag_error(load->diags, at, MG_AT_VALUE, "\"%s\": %s", field->key, err.text[0] ? err.text : "must be a label selector");
   return false;
 }
-static const struct mg_type t_selector = {"a label selector", read_selector};
+#define SELECTOR_SCHEMA                                                                                           \
+  "{type: object, additionalProperties: false, properties: {"                                                     \
+  "matchLabels: {type: object, additionalProperties: {type: string}}, "                                           \
+  "matchExpressions: {type: array, items: {type: object, additionalProperties: false, required: [key, operator]," \
+  "  properties: {key: {type: string}, operator: {enum: [In, NotIn, Exists, DoesNotExist]}, "                     \
+  "    values: {type: array, items: {type: string}}}}}}}"
+static const struct mg_type t_selector = {.name = "a label selector", .read = read_selector, .schema = SELECTOR_SCHEMA};
 
-static bool read_annotations(struct mg_load *load, const struct mg_field *field, mg_node value, void *dst) {
+static bool read_pattern_pairs(struct mg_load *load, const struct mg_field *field, mg_node value, void *dst) {
   struct mg_list pairs = {0}, *list = dst;
   if (!mg_t_pairs.read(load, field, value, &pairs)) return false;
   struct mg_pattern_pair *out = MG_NEW_N(load->arena, struct mg_pattern_pair, pairs.count ? pairs.count : 1);
@@ -70,7 +77,8 @@ static bool read_annotations(struct mg_load *load, const struct mg_field *field,
   *list = (struct mg_list){out, pairs.count};
   return good;
 }
-static const struct mg_type t_annotations = {"a map of annotation to pattern", read_annotations};
+const struct mg_type mg_t_pattern_pairs = {
+    .name = "a map of keys to patterns", .read = read_pattern_pairs, .schema = MG_SCHEMA_PAIRS};
 
 static bool read_accelerators(struct mg_load *load, const struct mg_field *field, mg_node value, void *dst) {
   struct mg_match *match = dst;
@@ -86,7 +94,9 @@ static bool read_accelerators(struct mg_load *load, const struct mg_field *field
   match->accelerators.kind = mg_count(value) ? MG_ACC_LIST : MG_ACC_ANY;
   return mg_t_list.read(load, &list, value, &match->accelerators.names);
 }
-static const struct mg_type t_accelerators = {"true, false or a list of globs", read_accelerators};
+static const struct mg_type t_accelerators = {
+    .name = "true, false or a list of globs", .read = read_accelerators,
+    .schema = "{anyOf: [{type: boolean}, {type: array, items: " MG_SCHEMA_STRING "}]}"};
 
 #define AT(member) offsetof(struct mg_match, member)
 static const struct mg_field match_fields[] = {
@@ -98,7 +108,7 @@ static const struct mg_field match_fields[] = {
     {"users", &mg_t_list, AT(users), &mg_item_pattern, .doc = "Glob or /PCRE2/ on the user's name."},
     {"groups", &mg_t_list, AT(groups), &mg_item_pattern, .doc = "Glob or /PCRE2/ on one of the user's groups."},
     {"selector", &t_selector, AT(selector), .doc = "Label selector on the template's labels, then the object's."},
-    {"annotations", &t_annotations, AT(annotations), .doc = "Annotation to glob or /PCRE2/."},
+    {"annotations", &mg_t_pattern_pairs, AT(annotations), .doc = "Annotation to glob or /PCRE2/."},
     {"roles", &mg_t_list, AT(roles), &role_item, .doc = "training, inference, batch, interactive, service, system."},
     {"accelerators", &t_accelerators, 0, .doc = "true: any accelerator; false: none; or globs on resource names."},
     {"containers", &mg_t_list, AT(containers), &mg_item_pattern, .doc = "Globs on container names."},
@@ -126,7 +136,7 @@ static bool read_match(struct mg_load *load, const struct mg_field *field, mg_no
   m->has_images = m->images.count > 0;
   return good;
 }
-const struct mg_type mg_t_match = {"a match block", read_match};
+const struct mg_type mg_t_match = {.name = "a match block", .read = read_match, .fields = match_fields};
 const struct mg_item mg_item_match = {&mg_t_match, sizeof(struct mg_match), NULL};
 
 /* ---- kinds ---- */
@@ -277,4 +287,51 @@ bool mg_match_template(const struct mg_match *m, enum mg_sense sense, const stru
 bool mg_match_container(const struct mg_match *m, enum mg_sense sense, struct mg_pod *pod, struct mg_container *c) {
   if (m->has_containers && !any(m->containers, sense, c->name)) return false;
   return !m->has_images || any(m->images, sense, mg_container_image(pod, c));
+}
+
+/* ---- why not ---- */
+
+/* Where a key keeps what it was given: a block with nothing else says whether that key holds. */
+#define PART(member) offsetof(struct mg_match, member), sizeof(((struct mg_match *)0)->member)
+static const struct part {
+  const char *key;
+  bool of_template;
+  size_t at, size, flag_at, flag_size;
+} parts[] = {
+    {"operations", false, PART(operations), PART(has_operations)},
+    {"kinds", false, PART(kinds), PART(has_kinds)},
+    {"namespaces", false, PART(namespaces), PART(has_namespaces)},
+    {"names", false, PART(names), PART(has_names)},
+    {"users", false, PART(users), PART(has_users)},
+    {"groups", false, PART(groups), PART(has_groups)},
+    {"namespaceSelector", false, PART(namespace_selector), PART(has_namespace_selector)},
+    {"roles", true, PART(roles), PART(has_roles)},
+    {"accelerators", true, PART(accelerators), PART(accelerators)},
+    {"selector", true, PART(selector), PART(has_selector)},
+    {"annotations", true, PART(annotations), PART(annotations)},
+};
+
+static void copy_part(struct mg_match *to, const struct mg_match *from, size_t at, size_t size) {
+  memcpy((char *)to + at, (const char *)from + at, size);
+}
+
+static bool one_container_matches(const struct mg_match *match, enum mg_sense sense, struct mg_pod *pod) {
+  for (uint32_t i = 0; i < pod->container_count; i++)
+    if (mg_match_container(match, sense, pod, &pod->containers[i])) return true;
+  return false;
+}
+
+const char *mg_match_missed(const struct mg_match *match, enum mg_sense sense, const struct mg_request *request,
+                            const struct mg_context *context, struct mg_pod *pod) {
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+    const struct part *part = &parts[i];
+    struct mg_match only = {0};
+    if (part->of_template != (pod != NULL)) continue;
+    if (i) only.operations = match->operations, only.has_operations = match->has_operations;
+    copy_part(&only, match, part->at, part->size);
+    copy_part(&only, match, part->flag_at, part->flag_size);
+    if (!(pod ? mg_match_template(&only, sense, pod) : mg_match_object(&only, sense, request, context))) return part->key;
+  }
+  if (!pod || !mg_match_has_containers(match) || one_container_matches(match, sense, pod)) return NULL;
+  return match->has_images ? match->has_containers ? "containers with images" : "images" : "containers";
 }

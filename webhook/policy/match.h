@@ -15,6 +15,7 @@ struct mg_pattern_pair {
   struct mg_pattern *pattern;
 };
 
+extern const struct mg_type mg_t_pattern_pairs; /* struct mg_list of struct mg_pattern_pair */
 extern const struct mg_type mg_t_match;       /* struct mg_match */
 extern const struct mg_item mg_item_match;
 
@@ -38,3 +39,8 @@ bool mg_match_container(const struct mg_match *match, enum mg_sense sense, struc
 static inline bool mg_match_has_containers(const struct mg_match *match) {
   return match->has_containers || match->has_images;
 }
+
+/* For people who ask why: the first key of the block that does not hold for the object, or, where a pod is given, for the
+ * template; NULL where all do. `operations` counts as a key that is always there. */
+const char *mg_match_missed(const struct mg_match *match, enum mg_sense sense, const struct mg_request *request,
+                            const struct mg_context *context, struct mg_pod *pod);

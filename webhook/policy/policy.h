@@ -22,11 +22,16 @@ struct mg_match {
   bool has_kinds, has_operations, has_namespaces, has_names, has_users, has_groups, has_roles, has_containers, has_images;
 };
 
+enum mg_on_missing { MG_MISSING_WARN, MG_MISSING_DENY, MG_MISSING_IGNORE };
+
 struct mg_policy {
   mg_str name;
   mg_str docs; /* the mlgate.dev/docs annotation */
   mg_str description;
   uint32_t action; /* enum mg_action */
+  uint32_t on_missing; /* enum mg_on_missing */
+  uint32_t needs; /* what match, exclude and rules ask of the context: bits of its kinds */
+  const struct mg_rule *context_rule; /* in whose name it is told that the context is not known */
   struct mg_match match;
   struct mg_list exclude; /* of struct mg_match */
   struct mg_rule *rules;
@@ -43,6 +48,21 @@ struct mg_exception {
   int64_t expires; /* the first second (Unix) at which it holds no more */
   mg_node at;
 };
+
+/* One `kind: Registry` document. */
+struct mg_registry_host {
+  mg_str host;                /* "registry.example:5000" */
+  mg_str mirror;              /* HOST[:PORT] that is asked first; "": none */
+  mg_str ca_file, auth_file;  /* "": none; auth_file: a Docker config.json */
+  mg_str platform;            /* "": any */
+  bool insecure;              /* TLS without verification, then plain HTTP */
+  int64_t timeout_ms;         /* of one request; 0: not said */
+};
+
+/* Expiring: it ends within fourteen days. */
+enum mg_exception_state { MG_EXCEPTION_ACTIVE, MG_EXCEPTION_EXPIRING, MG_EXCEPTION_EXPIRED, MG_EXCEPTION_STATES };
+extern const char *const mg_exception_state_words[MG_EXCEPTION_STATES];
+enum mg_exception_state mg_exception_state(const struct mg_exception *exception, int64_t now);
 
 struct mg_snapshot;
 
@@ -61,6 +81,12 @@ int mg_snapshot_new(struct mg_snapshot **ret, mg_rule_types types, const struct 
 struct mg_snapshot *mg_snapshot_ref(struct mg_snapshot *snapshot);
 void mg_snapshot_unref(struct mg_snapshot *snapshot);
 
+/* The same policies and files with what is watched beside them; of two objects of one name the files' holds. What policies need
+ * and is not among live->known is then missing. NULL: out of memory. */
+struct mg_snapshot *mg_snapshot_with(struct mg_snapshot *snapshot, const struct mg_context *live);
+/* Bits of the kinds of context that policies and exceptions ask for. */
+uint32_t mg_snapshot_needs(const struct mg_snapshot *snapshot);
+
 /* Every policy acts as audit, whatever it says (serve --dry-run). Before the first review only. */
 void mg_snapshot_set_dry_run(struct mg_snapshot *snapshot);
 
@@ -69,6 +95,7 @@ const struct mg_policy *mg_snapshot_policy(const struct mg_snapshot *snapshot, u
 const struct mg_kind_table *mg_snapshot_kinds(const struct mg_snapshot *snapshot);
 const struct mg_context *mg_snapshot_context(const struct mg_snapshot *snapshot);
 const struct mg_accelerators *mg_snapshot_accelerators(const struct mg_snapshot *snapshot);
+const struct mg_registry_host *mg_snapshot_registries(const struct mg_snapshot *snapshot, uint32_t *ret_count);
 uint32_t mg_snapshot_exception_count(const struct mg_snapshot *snapshot);
 const struct mg_exception *mg_snapshot_exception(const struct mg_snapshot *snapshot, uint32_t index);
 

@@ -1,6 +1,7 @@
 /* What a rule type is, and what a rule may do. A rule is pure: parameters and a view in, edits and violations out. */
 #pragma once
 #include "kube/edit.h"
+#include "kube/image_facts.h"
 #include "policy/verdict.h"
 
 struct mg_snapshot; /* policy/policy.h: mg_snapshot_context, mg_snapshot_policy */
@@ -16,12 +17,19 @@ struct mg_rule_type {
   /* Asks for edits (mg_run_wants) and makes them. */
   void (*mutate)(struct mg_run *run, const void *params, struct mg_pod *pod);
   void (*judge)(struct mg_run *run, const void *params, struct mg_pod *pod);
-  /* Sums over all templates; called once an object if one template matches. */
+  /* What is outside the templates, and sums over all of them; called once an object if one template matches. */
+  void (*mutate_workload)(struct mg_run *run, const void *params, struct mg_workload *workload);
   void (*judge_workload)(struct mg_run *run, const void *params, struct mg_workload *workload);
   /* Checks that need the whole snapshot, such as two rules that contradict each other, or a class that context knows: adds errors
    * or warnings. */
   void (*cross_check)(struct mg_load *load, const struct mg_rule *rule, const struct mg_snapshot *snapshot);
+  /* What a rule with these parameters asks of the context: bits `1u << enum mg_context_kind`. NULL: nothing. */
+  uint32_t (*needs)(const void *params);
 };
+
+static inline bool mg_rule_type_mutates(const struct mg_rule_type *type) {
+  return type->mutate || type->mutate_workload;
+}
 
 /* The table of rule types, NULL-terminated: rules/rules.c. Passed to the loader, so that policy/ knows rules only by this
  * interface. */
@@ -54,6 +62,16 @@ bool mg_run_sees_template(const struct mg_run *run);
 bool mg_run_is_update(const struct mg_run *run);
 /* The view of the same template in oldObject, or NULL. */
 struct mg_pod *mg_run_old_pod(const struct mg_run *run);
+/* oldObject; absent where the request is no UPDATE that has one. */
+mg_node mg_run_old_object(const struct mg_run *run);
+/* The row of the kind that controls the object; NULL where nothing does, or a kind that the table does not have. */
+const struct mg_kind_row *mg_run_owner(const struct mg_run *run, mg_node object);
+/* The same container of that template, or NULL. */
+struct mg_container *mg_run_old_container(const struct mg_run *run, const struct mg_container *c);
+/* The view of oldObject, or NULL: the request has none, or it is oldObject that is at work. */
+const struct mg_workload *mg_run_old_workload(const struct mg_run *run);
+/* What the rule's policy does, dry run considered. */
+enum mg_action mg_run_action(const struct mg_run *run);
 
 struct mg_finding {
   struct mg_pod *pod;        /* NULL: the object as a whole */
@@ -62,6 +80,7 @@ struct mg_finding {
   mg_str subject; /* identity beside policy, rule, template, container: borrowed from params, a literal, or the arena */
   struct mg_measure measure;
   mg_str fix;                /* one line; empty: none */
+  enum mg_outcome hardest;   /* what it comes to at most, whatever the policy's action */
 };
 /* Reports a violation. The text says what is there and what is wanted, without policy, rule or path: `container "a" requests 8
  * nvidia.com/gpu and sets no limit`. */
@@ -80,6 +99,11 @@ bool mg_run_wants(struct mg_run *run, const struct mg_finding *finding, const ch
 bool mg_run_explains(const struct mg_run *run);
 /* The patch to pass to the edits of kube/edit.h. */
 struct mg_patch *mg_run_patch(struct mg_run *run);
+
+/* What is known of an image; MG_IMAGE_WAIT marks the verdict as not final. MG_IMAGE_UNKNOWN without a *ret_why: nobody is asked
+ * here, and there is nothing to say. */
+enum mg_image_answer mg_run_image(struct mg_run *run, const struct mg_image_query *query, const struct mg_image_facts **ret_facts,
+                                  const struct mg_image_facts **ret_bases, mg_str *ret_why);
 
 /* The other matching rules of the same type on this template, in order; *state starts at 0. NULL at the end. */
 const struct mg_rule *mg_run_next_rule(struct mg_run *run, const struct mg_rule_type *type, struct mg_pod *pod, uint32_t *state);

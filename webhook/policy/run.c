@@ -20,7 +20,7 @@ struct mg_arena *mg_run_arena(const struct mg_run *run) {
 }
 
 const struct mg_context *mg_run_context(const struct mg_run *run) {
-  return &run->eval->snapshot->context;
+  return run->eval->snapshot->context;
 }
 
 const struct mg_rule *mg_run_rule(const struct mg_run *run) {
@@ -42,6 +42,35 @@ bool mg_run_is_update(const struct mg_run *run) {
 
 struct mg_pod *mg_run_old_pod(const struct mg_run *run) {
   return run->other;
+}
+
+mg_node mg_run_old_object(const struct mg_run *run) {
+  return run->eval->old ? run->eval->old->object : (mg_node){0};
+}
+
+const struct mg_kind_row *mg_run_owner(const struct mg_run *run, mg_node object) {
+  mg_str group, version, kind;
+  if (!mg_controlling_owner(object, &group, &version, &kind)) return NULL;
+  return mg_kind_find(&run->eval->snapshot->kinds, group, version, kind);
+}
+
+struct mg_container *mg_run_old_container(const struct mg_run *run, const struct mg_container *c) {
+  enum { LOOKED_AT = 1024 }; /* so that a hostile pair of objects stays cheap */
+  const struct mg_pod *other = run->other;
+  size_t place = run->pod ? (size_t)(c - run->pod->containers) : 0;
+  if (!other) return NULL;
+  if (place < other->container_count && mg_same_container(&other->containers[place], c)) return &other->containers[place];
+  for (uint32_t i = 0; i < other->container_count && i < LOOKED_AT; i++)
+    if (mg_same_container(&other->containers[i], c)) return &other->containers[i];
+  return NULL;
+}
+
+const struct mg_workload *mg_run_old_workload(const struct mg_run *run) {
+  return run->mode == MG_MODE_OLD ? NULL : run->eval->old;
+}
+
+enum mg_action mg_run_action(const struct mg_run *run) {
+  return mg_action_of(run->eval, run->policy);
 }
 
 bool mg_run_explains(const struct mg_run *run) {
@@ -120,9 +149,10 @@ static bool was_there(const struct mg_run *run, const struct mg_known *now) {
 
 /* ---- findings ---- */
 
-static enum mg_outcome outcome_of(const struct mg_run *run) {
+static enum mg_outcome outcome_of(const struct mg_run *run, const struct mg_finding *f) {
   static const enum mg_outcome by_action[] = {MG_OUT_DENY, MG_OUT_WARN, MG_OUT_AUDIT};
-  return by_action[mg_action_of(run->eval, run->policy)];
+  enum mg_outcome outcome = by_action[mg_action_of(run->eval, run->policy)];
+  return outcome > f->hardest ? outcome : f->hardest;
 }
 
 /* Of one rule and object. Nobody reads more, and a hostile object must not fill the memory with them. */
@@ -133,7 +163,7 @@ static void add_violation(struct mg_run *run, const struct mg_finding *f, const 
   struct mg_arena *arena = run->eval->arena;
   struct mg_known id = identity_of(run, f);
   const struct mg_exception *e = mg_exempted(run->eval, run->rule, f->pod, f->container);
-  enum mg_outcome outcome = e ? MG_OUT_EXEMPTED : was_there(run, &id) ? MG_OUT_AUDIT : outcome_of(run);
+  enum mg_outcome outcome = e ? MG_OUT_EXEMPTED : was_there(run, &id) ? MG_OUT_AUDIT : outcome_of(run, f);
   if (run->stored == MOST_STORED) {
     run->more[outcome]++;
     return;
@@ -197,6 +227,16 @@ void mg_run_warning(struct mg_run *run, const char *format, ...) {
   va_end(args);
   text = mg_arena_printf(arena, "%.*s/%.*s: %.*s", MG_FMT(run->policy->name), MG_FMT(run->rule->name), MG_FMT(text));
   mg_verdict_warn(run->eval->verdict, arena, text);
+}
+
+enum mg_image_answer mg_run_image(struct mg_run *run, const struct mg_image_query *query, const struct mg_image_facts **ret_facts,
+                                  const struct mg_image_facts **ret_bases, mg_str *ret_why) {
+  const struct mg_images *images = run->eval->request->images;
+  *ret_why = (mg_str){0};
+  if (!images) return MG_IMAGE_UNKNOWN;
+  enum mg_image_answer answer = images->ask(images->ctx, query, ret_facts, ret_bases, ret_why);
+  if (answer == MG_IMAGE_WAIT) run->eval->verdict->waiting = true;
+  return answer;
 }
 
 const struct mg_rule *mg_run_next_rule(struct mg_run *run, const struct mg_rule_type *type, struct mg_pod *pod, uint32_t *state) {

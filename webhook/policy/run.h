@@ -28,6 +28,7 @@ struct mg_eval {
   struct mg_workload *workload;   /* of the object */
   struct mg_workload *old;        /* of oldObject; nothing ever edits it */
   bool is_update, may_mutate;
+  uint32_t missing;               /* of the context, that the policy at work needs */
   mg_bits *candidates;
 };
 
@@ -67,5 +68,8 @@ bool mg_same_container(const struct mg_container *a, const struct mg_container *
 struct mg_pod *mg_same_pod(const struct mg_workload *workload, const struct mg_pod *pod);
 /* The action of a policy, dry run considered. */
 enum mg_action mg_action_of(const struct mg_eval *eval, const struct mg_policy *policy);
+
+/* True where the policy might match and something that it needs is not known: then its context_rule tells of eval->missing. */
+bool mg_lacks_context(struct mg_eval *eval, const struct mg_policy *policy);
 
 void mg_verdict_warn(struct mg_verdict *verdict, struct mg_arena *arena, mg_str text);

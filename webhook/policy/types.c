@@ -26,5 +26,9 @@ static bool read_percent(struct mg_load *load, const struct mg_field *field, mg_
   return true;
 }
 
-const struct mg_type mg_t_quantity = {"a quantity", read_quantity};
-const struct mg_type mg_t_percent = {"a percentage", read_percent};
+#define QUANTITY_SCHEMA                                                                                        \
+  "{anyOf: [{type: number}, "                                                                                  \
+  "{type: string, pattern: '^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$'}]}"
+const struct mg_type mg_t_quantity = {.name = "a quantity", .read = read_quantity, .schema = QUANTITY_SCHEMA};
+const struct mg_type mg_t_percent = {
+    .name = "a percentage", .read = read_percent, .schema = "{type: string, pattern: '^[0-9]{1,3}%$'}"};

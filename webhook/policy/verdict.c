@@ -7,7 +7,7 @@ static mg_str join_pointer(struct mg_arena *arena, mg_str head, const mg_str *mo
   struct mg_buf buf;
   mg_buf_init(&buf, arena, SIZE_MAX);
   mg_buf_put(&buf, head);
-  for (int i = 0; i < 4 && more[i].p; i++) {
+  for (int i = 0; i < MG_WHERE_KEYS && more[i].p; i++) {
     mg_buf_byte(&buf, '/');
     for (size_t c = 0; c < more[i].n; c++) {
       if (more[i].p[c] == '~' || more[i].p[c] == '/')
@@ -31,7 +31,7 @@ static mg_str join_path(struct mg_arena *arena, mg_str head, const mg_str *more)
   struct mg_buf buf;
   mg_buf_init(&buf, arena, SIZE_MAX);
   mg_buf_put(&buf, head);
-  for (int i = 0; i < 4 && more[i].p; i++) {
+  for (int i = 0; i < MG_WHERE_KEYS && more[i].p; i++) {
     bool plain = plain_key(more[i]);
     if (plain && buf.n) mg_buf_byte(&buf, '.');
     if (!plain) mg_buf_lit(&buf, "[\"");

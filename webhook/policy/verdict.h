@@ -17,10 +17,11 @@ struct mg_measure {
   mg_nano amount;
 };
 
-/* A field that a finding points at: the nearest node that exists, and up to four keys below it that do not. */
+/* A field that a finding points at: the nearest node that exists, and the keys below it that do not. */
+#define MG_WHERE_KEYS 12
 struct mg_where {
   mg_node node;
-  mg_str more[4];
+  mg_str more[MG_WHERE_KEYS];
 };
 
 struct mg_violation {
@@ -54,6 +55,7 @@ struct mg_verdict {
   uint32_t counts[4]; /* by enum mg_outcome */
   struct mg_warning *warnings, **warnings_end;
   struct mg_patch patch;     /* of the object */
+  bool waiting;              /* for a registry: not final, to be asked for again */
   bool known_kind;           /* the workload table has the kind */
   bool allowed;              /* computed once, at the end: no violation denies */
   /* What each policy came to, for metrics: by policy index. */
