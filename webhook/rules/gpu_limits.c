@@ -77,8 +77,12 @@ static mg_str subject(const struct at *at, const char *check, mg_str resource) {
 
 /* `resources.limits["nvidia.com/gpu"]: 8`: the line that mends it. */
 static mg_str fix_line(const struct at *at, const char *map, mg_str resource, mg_node amount) {
-  mg_str name = mg_gpu_short(mg_run_arena(at->run), resource), value = text_of(at, amount);
-  return mg_arena_printf(mg_run_arena(at->run), "resources.%s[\"%.*s\"]: %.*s", map, MG_FMT(name), MG_FMT(value));
+  mg_str name = mg_gpu_short(mg_run_arena(at->run), resource), value = text_of(at, amount), key = at->c->resources_key;
+  return mg_arena_printf(mg_run_arena(at->run), "%.*s.%s[\"%.*s\"]: %.*s", MG_FMT(key), map, MG_FMT(name), MG_FMT(value));
+}
+
+static struct mg_where limits_of(const struct at *at) {
+  return MG_WHERE(at->c->holder, at->c->resources_key, MG_S("limits"));
 }
 
 static struct mg_measure text_measure(mg_str text) {
@@ -112,8 +116,7 @@ static void judge_no_limit(const struct at *at, const struct mg_amount *a) {
   bool good = a->request_state == MG_AMOUNT_READ && a->request_q.nano > 0 && mg_quantity_whole(a->request_q);
   struct mg_measure measure = mg_gpu_measure(1);
   if (a->request_state == MG_AMOUNT_READ) measure.amount = a->request_q.nano;
-  struct mg_finding f =
-      finding_at(at, MG_WHERE(at->c->node, MG_S("resources"), MG_S("limits")), subject(at, "limit", a->resource), measure);
+  struct mg_finding f = finding_at(at, limits_of(at), subject(at, "limit", a->resource), measure);
   if (good) f.fix = fix_line(at, "limits", a->resource, a->request);
   mg_str who = who_of(at), name = mg_gpu_short(mg_run_arena(at->run), a->resource), text = text_of(at, a->request);
   mg_run_violation(at->run, &f, "%.*s requests %.*s %.*s and sets no limit", MG_FMT(who), MG_FMT(text), MG_FMT(name));
@@ -171,7 +174,7 @@ static void judge_required(const struct at *at, mg_str resource) {
   const struct mg_amount *a = mg_container_amount(at->c, resource);
   if (is_judged(at, a) || declares(at, resource)) return;
   bool zero = a && !mg_missing(a->limit);
-  struct mg_where where = zero ? (struct mg_where){.node = a->limit} : MG_WHERE(at->c->node, MG_S("resources"), MG_S("limits"));
+  struct mg_where where = zero ? (struct mg_where){.node = a->limit} : limits_of(at);
   struct mg_finding f = finding_at(at, where, subject(at, "require", resource), (struct mg_measure){0});
   bool asks = a && a->request_state == MG_AMOUNT_READ && a->request_q.nano > 0;
   mg_str who = who_of(at);
@@ -212,7 +215,8 @@ static void judge_container(const struct at *at) {
     if (!a->plain && mg_gpu_in_scope(&p->gpu, a)) judge_amount(at, a);
   }
   if (!mg_gpu_uses(&p->gpu, c)) return;
-  for (uint32_t i = 0; i < p->require.count; i++) judge_required(at, MG_LIST_AT(p->require, mg_str, i));
+  bool has_place = mg_pod_may_set(at->pod, MG_S("resources")); /* some kinds work them out themselves */
+  for (uint32_t i = 0; has_place && i < p->require.count; i++) judge_required(at, MG_LIST_AT(p->require, mg_str, i));
   for (uint32_t i = 0; i < p->equal.count; i++) judge_equal(at, MG_LIST_AT(p->equal, mg_str, i));
   mg_gpu_judge_container(at->run, &p->gpu, at->pod, c);
   if (p->init == INIT_DENY && c->list == MG_LIST_INIT) judge_init(at);
@@ -234,6 +238,11 @@ static void judge_workload(struct mg_run *run, const void *params, struct mg_wor
   mg_gpu_judge_workload(run, &p->gpu, workload);
 }
 
+static uint32_t needs(const void *params) {
+  (void)params;
+  return MG_CTX_CLAIMS;
+}
+
 const struct mg_rule_type mg_rule_gpu_limits = {
     .name = "gpuLimits",
     .doc = "Whoever uses an accelerator says so in its limits, request = limit, within the maxima; none come by a back door.",
@@ -242,4 +251,5 @@ const struct mg_rule_type mg_rule_gpu_limits = {
     .compile = compile,
     .judge = judge,
     .judge_workload = judge_workload,
+    .needs = needs,
 };

@@ -59,7 +59,7 @@ struct mg_where mg_gpu_where(const struct mg_gpu *gpu, const struct mg_container
     if (!size) size = a;
   }
   if (largest || (size && !c->claims_device)) return (struct mg_where){.node = node_of(largest ? largest : size)};
-  if (c->claims_device) return MG_WHERE(c->node, MG_S("resources"), MG_S("claims"));
+  if (c->claims_device) return MG_WHERE(c->holder, c->resources_key, MG_S("claims"));
   return (struct mg_where){.node = c->node};
 }
 
@@ -194,7 +194,7 @@ static mg_str template_name(struct mg_arena *arena, const struct mg_pod *pod) {
   if (i > 0 && path->steps[i - 1].kind == MG_STEP_VALUES) name = mg_text(mg_key_of(n));
   if (i > 0 && path->steps[i - 1].kind == MG_STEP_ITEMS) name = mg_string(MG_GET(n, "name"));
   if (i > 0 && !name.n) name = mg_string(MG_GET(n, "groupName"));
-  return mg_gpu_short(arena, name.n ? name : mg_path(arena, pod->object, pod->node));
+  return mg_gpu_short(arena, name.n ? name : mg_path(arena, pod->outer.at ? pod->outer : pod->object, pod->node));
 }
 
 static void judge_replicas(struct mg_run *run, struct mg_pod *pod, int64_t max) {

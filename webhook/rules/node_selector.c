@@ -51,7 +51,9 @@ static bool read_by_accelerator(struct mg_load *load, const struct mg_field *fie
   *list = (struct mg_list){items, count};
   return good;
 }
-static const struct mg_type t_by_accelerator = {"a map of resource globs to maps of strings", read_by_accelerator};
+static const struct mg_type t_by_accelerator = {
+    .name = "a map of resource globs to maps of strings", .read = read_by_accelerator,
+    .schema = "{type: object, additionalProperties: " MG_SCHEMA_PAIRS "}"};
 
 static const struct mg_field fields[] = {
     {"add", &mg_t_pairs, offsetof(struct params, add), .doc = "Node labels to add to nodeSelector."},

@@ -1,12 +1,11 @@
 #include "kube/name.h"
 #include "policy/policy.h"
+#include "rules/listed.h"
 #include "rules/overlap.h"
 #include "rules/rules.h"
 
 #define CLASS_NAME MG_S("priorityClassName")
 #define POLICY MG_S("preemptionPolicy")
-
-enum { SHOWN = 10 }; /* allowed classes that a message lists */
 
 static const char *const policy_words[] = {"Never", "PreemptLowerPriority", NULL};
 
@@ -175,19 +174,10 @@ static struct mg_finding finding_of(struct mg_pod *pod, mg_str subject, mg_str c
   };
 }
 
-static mg_str allowed_text(struct mg_arena *arena, const struct params *p) {
-  struct mg_buf buf;
-  mg_buf_init(&buf, arena, 4096);
-  for (uint32_t i = 0; i < p->allowed.count && i < SHOWN; i++)
-    mg_buf_printf(&buf, "%s%.*s", i ? ", " : "", MG_FMT(MG_LIST_AT(p->allowed, mg_str, i)));
-  if (p->allowed.count > SHOWN) mg_buf_printf(&buf, " and %u more", p->allowed.count - SHOWN);
-  return mg_buf_str(&buf);
-}
-
 static void judge_allowed(struct mg_run *run, const struct params *p, struct mg_pod *pod, mg_str name) {
   if (!p->allowed.count || is_allowed(p, name)) return;
   struct mg_finding finding = finding_of(pod, MG_S("allowed"), name);
-  mg_str first = MG_LIST_AT(p->allowed, mg_str, 0), all = allowed_text(mg_run_arena(run), p);
+  mg_str first = MG_LIST_AT(p->allowed, mg_str, 0), all = mg_listed(mg_run_arena(run), p->allowed, mg_listed_string);
   finding.fix = mg_arena_printf(mg_run_arena(run), "priorityClassName: %.*s", MG_FMT(p->class_name.n ? p->class_name : first));
   mg_run_violation(run, &finding, "priorityClassName \"%.*s\" is not allowed; allowed: %.*s", MG_FMT(name), MG_FMT(all));
 }
@@ -241,6 +231,11 @@ static void cross_check(struct mg_load *load, const struct mg_rule *rule, const 
   check_override(load, rule, snapshot);
 }
 
+static uint32_t needs(const void *params) {
+  const struct params *p = params;
+  return p->class_name.n || p->has_policy ? MG_CTX_BIT(MG_CTX_PRIORITY_CLASS) : 0;
+}
+
 const struct mg_rule_type mg_rule_priority = {
     .name = "priority",
     .doc = "Sets the PriorityClass and the numbers that belong to it; judges which classes are allowed and whether they preempt.",
@@ -250,4 +245,5 @@ const struct mg_rule_type mg_rule_priority = {
     .mutate = mutate,
     .judge = judge,
     .cross_check = cross_check,
+    .needs = needs,
 };

@@ -86,14 +86,6 @@ static bool is_memory_volume(mg_node volume) {
   return mg_str_is(mg_string(MG_GET(MG_GET(volume, "emptyDir"), "medium")), "Memory");
 }
 
-static mg_node find_volume(const struct mg_pod *pod, mg_str name) {
-  mg_node list = MG_GET(pod->spec, "volumes");
-  if (mg_is(list, MG_ARRAY) && name.n)
-    for (mg_node n = mg_first(list); n.at; n = mg_next(n))
-      if (mg_str_eq(mg_string(MG_GET(n, "name")), name)) return n;
-  return (mg_node){0};
-}
-
 static bool mounts_shm(struct mg_arena *arena, const struct mg_container *c, mg_str *ret_volume) {
   mg_node list = MG_GET(c->node, "volumeMounts");
   if (!mg_is(list, MG_ARRAY)) return false;
@@ -209,7 +201,7 @@ static mg_str old_volume(const struct plan *plan, const struct mg_pod *old) {
     for (uint32_t j = 0; j < plan->count; j++) {
       const struct mg_container *now = plan->candidates[j].container;
       if (mg_str_eq(now->name, then->name) && now->list == then->list && mounts_shm(plan->arena, then, &name) &&
-          is_memory_volume(find_volume(old, name)))
+          is_memory_volume(mg_pod_volume(old, name)))
         return name;
     }
   }
@@ -220,7 +212,7 @@ static mg_str old_volume(const struct plan *plan, const struct mg_pod *old) {
  */
 static bool is_shared(const struct plan *plan, const struct mg_pod *pod, mg_str name) {
   mg_str other;
-  if (!is_memory_volume(find_volume(pod, name))) return false;
+  if (!is_memory_volume(mg_pod_volume(pod, name))) return false;
   for (uint32_t i = 0; i < pod->container_count; i++)
     if (mounts_shm(plan->arena, &pod->containers[i], &other) && mg_str_eq(other, name)) return true;
   return false;
@@ -228,12 +220,7 @@ static bool is_shared(const struct plan *plan, const struct mg_pod *pod, mg_str 
 
 /* A mount may name a volume that the template's controller brings, such as a claim template's. */
 static bool is_free(const struct plan *plan, const struct mg_pod *pod, mg_str name) {
-  mg_node claims = MG_GET(MG_GET(pod->object, "spec"), "volumeClaimTemplates");
-  if (find_volume(pod, name).at || is_mounted(plan, name)) return false;
-  if (mg_is(claims, MG_ARRAY))
-    for (mg_node n = mg_first(claims); n.at; n = mg_next(n))
-      if (mg_str_eq(mg_string(MG_GET(MG_GET(n, "metadata"), "name")), name)) return false;
-  return true;
+  return !mg_pod_volume(pod, name).at && !is_mounted(plan, name) && !mg_pod_has_claim_template(pod, name);
 }
 
 /* volumeName, volumeName-2, volumeName-3 …; "" where none of a hundred is free. */
@@ -255,7 +242,7 @@ static void choose_volume(struct mg_run *run, const struct params *p, const stru
   const struct mg_pod *before = mg_run_old_pod(run);
   mg_str old = old_volume(plan, before);
   plan->exists = true;
-  if (is_memory_volume(find_volume(pod, old)))
+  if (is_memory_volume(mg_pod_volume(pod, old)))
     plan->volume = old;
   else if (is_shared(plan, pod, p->volume_name))
     plan->volume = p->volume_name;
@@ -316,7 +303,7 @@ static bool want_mount(struct mg_run *run, struct mg_pod *pod, struct mg_contain
  * another. */
 static void add_volume(struct mg_run *run, struct mg_pod *pod, struct plan *plan) {
   const struct mg_pod *old = mg_run_old_pod(run);
-  mg_node before = old ? find_volume(old, plan->volume) : (mg_node){0};
+  mg_node before = old ? mg_pod_volume(old, plan->volume) : (mg_node){0};
   mg_str size = is_memory_volume(before) ? mg_text(MG_GET(MG_GET(before, "emptyDir"), "sizeLimit")) : volume_size(plan, true);
   mg_pod_add_memory_volume(pod, mg_run_patch(run), plan->volume, size);
   if (!size.n)
@@ -342,6 +329,11 @@ static void mutate(struct mg_run *run, const void *params, struct mg_pod *pod) {
   }
 }
 
+static uint32_t needs(const void *params) {
+  (void)params;
+  return MG_CTX_CLAIMS;
+}
+
 const struct mg_rule_type mg_rule_shared_memory = {
     .name = "sharedMemory",
     .doc = "Mounts a memory-backed emptyDir at /dev/shm in containers that use accelerators, sized by their memory limit.",
@@ -349,4 +341,5 @@ const struct mg_rule_type mg_rule_shared_memory = {
     .params_size = sizeof(struct params),
     .compile = compile,
     .mutate = mutate,
+    .needs = needs,
 };
