@@ -1,0 +1,273 @@
+/* Looking images up: what goes wrong, credentials, TLS, mirrors. */
+#include "registry_scene.h"
+
+#include "certs/certs.h"
+
+/* ---- what goes wrong ---- */
+
+static void test_statuses(void **state) {
+  static const struct {
+    int status;
+    const char *headers;
+    enum mg_registry_result result;
+  } rows[] = {
+      {404, NULL, MG_REGISTRY_NOT_FOUND}, {403, NULL, MG_REGISTRY_DENIED},          {401, NULL, MG_REGISTRY_DENIED},
+      {429, NULL, MG_REGISTRY_THROTTLED}, {500, NULL, MG_REGISTRY_UNREACHABLE},     {503, NULL, MG_REGISTRY_UNREACHABLE},
+      {302, NULL, MG_REGISTRY_INVALID},   {307, "Location: ftp://x/\r\n", MG_REGISTRY_INVALID},
+      {307, "Location: https://10.0.0.1/x\r\n", MG_REGISTRY_INVALID},
+      {307, "Location: https://[::1]:9/x\r\n", MG_REGISTRY_INVALID},
+      {307, "Location: https://user@example.com/x\r\n", MG_REGISTRY_INVALID},
+  };
+  (void)state;
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    char why[512];
+    stub_reset();
+    stub_add((struct stub_route){.path = "/v2/", .status = rows[i].status, .headers = rows[i].headers});
+    struct result one = once(here("t/a:1"), rows[i].result, why);
+    assert_int_equal(one.answer, MG_IMAGE_UNKNOWN);
+    has(mg_str_of(why), "127.0.0.1");
+    assert_null(strchr(why, '?'));
+  }
+}
+
+static void test_bad_bodies(void **state) {
+  (void)state;
+  char why[512];
+  mg_str digest = publish_image("t/a", NULL, "x", 1);
+  stub_reset();
+  stub_add((struct stub_route){.path = "/v2/", .status = 200, .body = MG_S("{}")});
+  assert_int_equal(once(here(text_of("t/a@%.*s", MG_FMT(digest))), MG_REGISTRY_INVALID, why).answer, MG_IMAGE_UNKNOWN);
+  has(mg_str_of(why), "not what its digest says");
+  assert_int_equal(once(here("t/a:1"), MG_REGISTRY_INVALID, why).answer, MG_IMAGE_UNKNOWN);
+  char *large = mg_arena_zero(&arena, 1, MG_REGISTRY_MANIFEST_MAX + 1);
+  stub_reset();
+  stub_add((struct stub_route){.path = "/v2/", .status = 200, .body = {large, MG_REGISTRY_MANIFEST_MAX + 1}});
+  assert_int_equal(once(here("t/a:1"), MG_REGISTRY_INVALID, why).answer, MG_IMAGE_UNKNOWN);
+  has(mg_str_of(why), "too large");
+  assert_int_equal(once(MG_S("no reference!"), MG_REGISTRY_INVALID, why).answer, MG_IMAGE_UNKNOWN);
+}
+
+/* What is remembered is not asked again. */
+static void test_troubles(void **state) {
+  (void)state;
+  struct mg_registry *r = open_plain();
+  struct mg_image_query q = query_of(here("t/none:1"));
+  for (int i = 0; i < 3; i++) {
+    struct mg_registry_session *s = session_of(r);
+    assert_int_equal(settle(s, &q).answer, MG_IMAGE_UNKNOWN);
+    mg_registry_session_free(s);
+  }
+  assert_int_equal(stub_count("HEAD "), 1);
+  assert_int_equal(mg_registry_count(r, MG_REGISTRY_NOT_FOUND), 3);
+  struct mg_registry_options options = plain_options();
+  assert_int_equal(mg_registry_configure(r, &options, NULL), 0);
+  struct mg_registry_session *s = session_of(r);
+  assert_int_equal(settle(s, &q).answer, MG_IMAGE_UNKNOWN);
+  assert_int_equal(stub_count("HEAD "), 2);
+  mg_registry_session_free(s);
+  mg_registry_free(r);
+}
+
+/* One 429 and nothing more is asked, of any image. */
+static void test_throttled(void **state) {
+  (void)state;
+  stub_add((struct stub_route){.path = "/v2/", .status = 429, .headers = "Retry-After: 60\r\n"});
+  struct mg_registry *r = open_plain();
+  for (int i = 0; i < 3; i++) {
+    struct mg_registry_session *s = session_of(r);
+    struct mg_image_query q = query_of(here(text_of("t/a%d:1", i)));
+    assert_int_equal(settle(s, &q).answer, MG_IMAGE_UNKNOWN);
+    mg_registry_session_free(s);
+  }
+  assert_int_equal(stub_count("HEAD "), 1);
+  assert_int_equal(mg_registry_count(r, MG_REGISTRY_THROTTLED), 3);
+  mg_registry_free(r);
+}
+
+/* A quota that is nearly used up is left to the nodes: heads are free, pulls are not. */
+static void test_quota(void **state) {
+  (void)state;
+  mg_str body = manifest_of("t/a", "amd64", MG_S("x"), 1), digest = digest_of(body);
+  stub_add((struct stub_route){.method = "HEAD", .path = "/v2/t/a/manifests/1", .status = 200,
+                               .headers = text_of("ratelimit-limit: 100;w=21600\r\nratelimit-remaining: 5;w=21600\r\n"
+                                                  "Docker-Content-Digest: %.*s\r\n", MG_FMT(digest))});
+  char why[512];
+  assert_int_equal(once(here("t/a:1"), MG_REGISTRY_THROTTLED, why).answer, MG_IMAGE_UNKNOWN);
+  has(mg_str_of(why), "quota");
+  assert_int_equal(stub_count("GET "), 0);
+}
+
+/* ---- credentials ---- */
+
+static void put_auth(const char *path, const char *login) {
+  FILE *f = fopen(path, "we");
+  assert_non_null(f);
+  fprintf(f, "{\"auths\":{\"127.0.0.1:%d\":{\"auth\":\"%s\"}}}", stub.port, login);
+  fclose(f);
+}
+
+static struct result once_with_auth(const char *login, enum mg_registry_result want) {
+  const char *path = text_of("%s/config.json", root);
+  struct mg_registry_options options = plain_options();
+  put_auth(path, login);
+  options.auth_file = path;
+  struct mg_registry *r = open_with(&options);
+  struct mg_registry_session *s = session_of(r);
+  struct mg_image_query q = query_of(here("t/a:1"));
+  struct result ret = settle(s, &q);
+  if (mg_registry_count(r, want) != 1) fail_msg("not %s: %.*s", mg_registry_result_words[want], MG_FMT(ret.why));
+  assert_false(mg_str_has(ret.why, mg_str_of(login)));
+  assert_false(mg_str_has(ret.why, MG_S("s3cret")));
+  mg_registry_session_free(s);
+  mg_registry_free(r);
+  unlink(path);
+  return ret;
+}
+
+#define BASIC "WWW-Authenticate: Basic realm=\"x\"\r\n"
+#define ALICE "YWxpY2U6czNjcmV0" /* alice:s3cret */
+
+static void test_basic(void **state) {
+  (void)state;
+  struct stub_route *closed = stub_add((struct stub_route){.path = "/v2/", .status = 401, .headers = BASIC, .times = 1});
+  publish_image("t/a", "1", "x", 1);
+  assert_int_equal(once_with_auth(ALICE, MG_REGISTRY_FETCHED).answer, MG_IMAGE_KNOWN);
+  assert_int_equal(atomic_load(&closed->hits), 1);
+  assert_int_equal(stub_count("Authorization: Basic " ALICE), 3); /* never before it is asked for, then at once */
+  stub_reset();
+  stub_add((struct stub_route){.path = "/v2/", .status = 401, .headers = BASIC});
+  assert_int_equal(once_with_auth(ALICE, MG_REGISTRY_DENIED).answer, MG_IMAGE_UNKNOWN);
+  assert_int_equal(stub_count("HEAD "), 2);
+}
+
+static const char *bearer(void) {
+  return text_of("WWW-Authenticate: Basic realm=\"x\"\r\nWWW-Authenticate: Bearer realm=\"http://127.0.0.1:%d/token?a=b\","
+                 "service=\"s t\",scope=\"repository:t/a:pull,push\"\r\n", stub.port);
+}
+
+static void test_token(void **state) {
+  (void)state;
+  stub_add((struct stub_route){
+      .path = "/token", .needs = "Authorization: Basic " ALICE, .status = 200, .body = MG_S("{\"access_token\":\"tok\"}")});
+  stub_add((struct stub_route){.path = "/token", .status = 401});
+  stub_add((struct stub_route){.path = "/v2/", .status = 401, .headers = bearer(), .times = 1});
+  publish_image("t/a", "1", "x", 1);
+  assert_int_equal(once_with_auth(ALICE, MG_REGISTRY_FETCHED).answer, MG_IMAGE_KNOWN);
+  assert_int_equal(stub_count("GET /token?a=b&service=s%20t&scope=repository%3At%2Fa%3Apull%2Cpush&client_id=mlgate"), 1);
+  assert_int_equal(stub_count("Authorization: Bearer tok"), 3);
+}
+
+/* A token that gives too few rights is tried once. */
+static void test_insufficient(void **state) {
+  (void)state;
+  char why[512];
+  stub_add((struct stub_route){.path = "/token", .status = 200, .body = MG_S("{\"token\":\"anonymous\",\"expires_in\":300}")});
+  stub_add((struct stub_route){.path = "/v2/", .status = 401, .headers = bearer()});
+  assert_int_equal(once(here("t/a:1"), MG_REGISTRY_DENIED, why).answer, MG_IMAGE_UNKNOWN);
+  assert_int_equal(stub_count("GET /token"), 1);
+  assert_int_equal(stub_count("HEAD "), 2);
+  stub_reset();
+  stub_add((struct stub_route){.path = "/token", .status = 200, .body = MG_S("{\"token\":\"two\\nlines\"}")});
+  stub_add((struct stub_route){.path = "/v2/", .status = 401, .headers = bearer()});
+  assert_int_equal(once(here("t/a:1"), MG_REGISTRY_INVALID, why).answer, MG_IMAGE_UNKNOWN);
+}
+
+/* Where a blob is kept elsewhere, the credentials do not go there: another port is another place. */
+static void test_redirect(void **state) {
+  (void)state;
+  mg_str body = manifest_of("t/a", "amd64", MG_S("x"), 1);
+  publish("t/a", "1", MANIFEST, body);
+  stub_reset();
+  stub_add((struct stub_route){.path = "/v2/", .status = 401, .headers = BASIC, .times = 1});
+  struct stub_route *elsewhere = stub_add((struct stub_route){
+      .path = "/v2/t/a/blobs/", .status = 307, .headers = text_of("Location: http://localhost:%d/elsewhere\r\n", stub.port)});
+  publish("t/a", "1", MANIFEST, body);
+  struct result one = once_with_auth(ALICE, MG_REGISTRY_INVALID); /* localhost is private, and nobody has named it */
+  assert_int_equal(one.answer, MG_IMAGE_UNKNOWN);
+  assert_int_equal(stub_count("GET /elsewhere"), 0);
+  elsewhere->headers = text_of("Location: http://127.0.0.1:%d/v2/t/a/blobs/again\r\n", stub.port);
+  char why[512];
+  once(here("t/a:1"), MG_REGISTRY_INVALID, why); /* round and round */
+  assert_int_equal(stub_count("GET /v2/t/a/blobs/again"), 5);
+}
+
+/* ---- TLS ---- */
+
+static enum mg_registry_result ask_host(const struct mg_registry_host *host, const char *reference) {
+  struct mg_registry_options options = {.hosts = host, .host_count = host ? 1 : 0};
+  struct mg_registry *r = open_with(&options);
+  struct mg_registry_session *s = session_of(r);
+  struct mg_image_query q = query_of(here(reference));
+  settle(s, &q);
+  enum mg_registry_result result = MG_REGISTRY_FETCHED;
+  while (result < MG_REGISTRY_RESULTS && mg_registry_count(r, result) == 0) result++;
+  mg_registry_session_free(s);
+  mg_registry_free(r);
+  return result;
+}
+
+/* The file's authority, and no other; without a document not even an address of this host is asked. */
+static void test_tls(void **state) {
+  static const char *const ip = "127.0.0.1", *const names[] = {"ca.crt", "ca.key", "tls.crt", "tls.key"};
+  struct mg_certs_request request = {.ips = &ip, .n_ips = 1};
+  struct mg_certs_place place = {.dir = root};
+  struct mg_certs_report report;
+  (void)state;
+  assert_int_equal(mg_certs_create(&place, &request, &report, NULL), 0);
+  SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
+  assert_int_equal(SSL_CTX_use_certificate_file(tls, text_of("%s/tls.crt", root), SSL_FILETYPE_PEM), 1);
+  assert_int_equal(SSL_CTX_use_PrivateKey_file(tls, text_of("%s/tls.key", root), SSL_FILETYPE_PEM), 1);
+  publish_image("t/a", "1", "x", 1);
+  stub_speak(tls);
+  mg_str at = mg_str_of(text_of("127.0.0.1:%d", stub.port)), ca = mg_str_of(text_of("%s/ca.crt", root));
+  struct mg_registry_host host = {.host = at, .ca_file = ca};
+  assert_int_equal(ask_host(&host, "t/a:1"), MG_REGISTRY_FETCHED);
+  host.ca_file = (mg_str){0};
+  assert_int_equal(ask_host(&host, "t/a:1"), MG_REGISTRY_UNREACHABLE);
+  host.ca_file = mg_str_of(text_of("%s/none.crt", root));
+  assert_int_equal(ask_host(&host, "t/a:1"), MG_REGISTRY_UNREACHABLE);
+  host = (struct mg_registry_host){.host = at, .insecure = true};
+  assert_int_equal(ask_host(&host, "t/a:1"), MG_REGISTRY_FETCHED);
+  assert_int_equal(stub_count("HEAD "), 2);
+  assert_int_equal(ask_host(NULL, "t/a:1"), MG_REGISTRY_INVALID);
+  stub_speak(NULL);
+  host = (struct mg_registry_host){.host = at, .ca_file = ca}; /* plain HTTP is for insecure ones only */
+  assert_int_equal(ask_host(&host, "t/a:1"), MG_REGISTRY_UNREACHABLE);
+  assert_int_equal(stub_count("HEAD "), 2);
+  SSL_CTX_free(tls);
+  for (size_t i = 0; i < 4; i++) unlink(text_of("%s/%s", root, names[i]));
+}
+
+/* ---- mirrors ---- */
+
+static void test_mirror(void **state) {
+  (void)state;
+  publish_image("t/a", "1", "x", 1);
+  mg_str at = mg_str_of(text_of("127.0.0.1:%d", stub.port));
+  struct mg_registry_host host = {.host = MG_S("registry.invalid"), .mirror = at, .insecure = true};
+  struct mg_registry_options options = {.hosts = &host, .host_count = 1};
+  struct mg_registry *r = open_with(&options);
+  struct mg_registry_session *s = session_of(r);
+  struct mg_image_query q = query_of(MG_S("registry.invalid/t/a:1"));
+  struct result one = settle(s, &q);
+  known(&one);
+  mg_registry_session_free(s);
+  mg_registry_free(r);
+  host = (struct mg_registry_host){.host = at, .mirror = MG_S("127.0.0.1:1"), .insecure = true};
+  r = open_with(&options); /* nobody is at the mirror */
+  s = session_of(r);
+  q = query_of(here("t/a:1"));
+  one = settle(s, &q);
+  known(&one);
+  mg_registry_session_free(s);
+  mg_registry_free(r);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(test_statuses), TEST(test_bad_bodies), TEST(test_troubles), TEST(test_throttled), TEST(test_quota),
+      TEST(test_basic), TEST(test_token), TEST(test_insufficient), TEST(test_redirect), TEST(test_tls),
+      TEST(test_mirror),
+  };
+  return cmocka_run_group_tests(tests, setup, teardown);
+}

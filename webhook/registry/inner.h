@@ -1,0 +1,133 @@
+/* What the files behind registry.h share. A session asks with a query; a look answers it: it has the facts of the image and of
+ * the bases fetched, each fetch shared by all looks that want it, and then has the first bytes of layers read.
+ *
+ * The lock is for what other threads touch, and is held for table look-ups only: settings, cache, looks by their keys, what
+ * sessions asked. All else belongs to the registry's thread. */
+#pragma once
+#include <pthread.h>
+
+#include "registry/cache.h"
+#include "registry/disk.h"
+
+#define MG_QUERY_KEY_MAX ((size_t)64 << 10)
+#define MG_QUERY_BASES_MAX 64
+
+struct mg_look;
+
+/* One query of one session. */
+struct mg_asked {
+  struct mg_asked *next;                /* of the session */
+  struct mg_asked *wait_next, **wait_at; /* of the look; NULL: it waits for none */
+  struct mg_registry_session *session;
+  mg_str key;
+  bool known;
+  struct mg_box **boxes; /* 1 + base_count; NULL: not to be had */
+  uint32_t base_count;
+  mg_str why;            /* of what is not known; "": still under way */
+};
+
+struct mg_registry_session {
+  struct mg_registry *registry;
+  struct mg_arena arena;
+  struct mg_asked *asked;
+  uint32_t asked_count, waiting; /* waiting: under the lock, like the asked that wait */
+  bool late;
+  char *key; /* room for one, grown as needed */
+  size_t key_room;
+  /* Under the lock. */
+  struct mg_registry_session *armed_next;
+  bool armed;
+  int64_t deadline;
+  void (*done)(void *ctx);
+  void *ctx;
+};
+
+struct mg_fetch;
+struct mg_peeks;
+
+/* What a look wants of one reference. */
+struct mg_want {
+  struct mg_want *next; /* of the fetch */
+  struct mg_look *look;
+  struct mg_fetch *fetch; /* NULL: it has ended */
+  mg_str reference;
+  struct mg_box *box;   /* NULL, and then why */
+  enum mg_registry_result result;
+  char why[MG_WHY_MAX];
+};
+
+struct mg_registry {
+  pthread_mutex_t lock;
+  pthread_cond_t changed; /* a session has nothing under way any more, or a call back is over */
+  pthread_t thread;
+  bool started;
+  atomic_bool stopping;
+  _Atomic uint64_t counts[MG_REGISTRY_RESULTS];
+  /* under the lock */
+  struct mg_settings *settings;
+  struct mg_cache cache;
+  struct mg_look *looks;
+  uint32_t look_count;
+  struct mg_registry_session *armed;
+  const struct mg_registry_session *calling;
+  /* of the thread */
+  struct mg_errands errands;
+  struct mg_fetch *fetches;
+  struct mg_peeks *peeks;
+};
+
+static inline void mg_registry_add(struct mg_registry *registry, enum mg_registry_result result) {
+  atomic_fetch_add_explicit(&registry->counts[result], 1, memory_order_relaxed);
+}
+
+/* The platform that is asked for: the pod's, or else what the host's document says. */
+mg_str mg_query_platform(const struct mg_settings *settings, const struct mg_image_query *query);
+
+/* ---- look.c; the lock is held ---- */
+
+/* The look of that key, or a new one; what was asked waits for it. 0, or -1 where there are too many or memory is short. */
+int mg_look_join(struct mg_registry *registry, const struct mg_image_query *query, struct mg_asked *asked);
+void mg_asked_leave(struct mg_asked *asked); /* waits no more */
+/* Takes everything that is in the cache. 1: all; 0: something must be fetched; the trouble that answers it already comes back. */
+int mg_look_cached(struct mg_registry *registry, const struct mg_image_query *query, mg_str key, struct mg_box **boxes,
+                   const struct mg_trouble **ret_trouble);
+
+/* ---- look.c; the thread, without the lock ---- */
+
+void mg_looks_begin(struct mg_registry *registry);
+/* Milliseconds until one is over its time. */
+int64_t mg_looks_expire(struct mg_registry *registry);
+void mg_looks_free(struct mg_registry *registry);
+void mg_look_got(struct mg_want *want); /* its fetch has ended */
+
+/* ---- fetch.c; the thread, without the lock ---- */
+
+/* Ends with mg_look_got, maybe before this returns. */
+void mg_fetch_join(struct mg_registry *registry, struct mg_settings *settings, mg_str platform, struct mg_want *want);
+void mg_fetch_leave(struct mg_want *want);
+void mg_fetches_free(struct mg_registry *registry);
+
+/* ---- peek.c; the thread, without the lock ---- */
+
+struct mg_peeks_order {
+  struct mg_registry *registry;
+  struct mg_settings *settings;
+  mg_str reference, platform;
+  struct mg_box *box; /* of the image */
+  struct mg_box *const *bases;
+  uint32_t base_count;
+  int64_t evidence_size;
+  /* With what was found, which is in the cache then, or NULL where memory is short; MG_REGISTRY_FETCHED, or what kept layers from
+   * being read. */
+  void (*done)(void *ctx, struct mg_box *box, enum mg_registry_result result, const char *why);
+  void *ctx;
+};
+/* `done` comes later, never from within. NULL: out of memory. */
+struct mg_peeks *mg_peeks_start(const struct mg_peeks_order *order);
+void mg_peeks_leave(struct mg_peeks *peeks); /* no call any more; it ends by itself */
+void mg_peeks_free(struct mg_registry *registry);
+
+/* ---- session.c; the thread, without the lock ---- */
+
+/* Calls back those that have nothing under way, or no time left; milliseconds until the next. */
+int64_t mg_sessions_call(struct mg_registry *registry);

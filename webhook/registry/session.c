@@ -1,0 +1,217 @@
+/* What one review asks, and what it waits for. */
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "registry/inner.h"
+
+#define ARENA_MAX ((size_t)8 << 20)
+#define ASKED_MAX 1024 /* images of one review */
+
+/* ---- keys ---- */
+
+static size_t put(char *to, size_t at, mg_str s) {
+  if (s.n) memcpy(to + at, s.p, s.n);
+  to[at + s.n] = '\n'; /* in no reference and no platform */
+  return at + s.n + 1;
+}
+
+/* All that a query says, in bytes that are good until the next one. */
+static mg_str key_of(struct mg_registry_session *s, const struct mg_image_query *query) {
+  size_t want = query->reference.n + query->platform.n + sizeof query->evidence_size + query->base_count + 8, n = 0;
+  for (uint32_t i = 0; i < query->base_count; i++) want += query->bases[i].n;
+  if (want > MG_QUERY_KEY_MAX) return (mg_str){0};
+  if (want > s->key_room) {
+    char *longer = realloc(s->key, want + 1024);
+    if (!longer) return (mg_str){0};
+    s->key = longer;
+    s->key_room = want + 1024;
+  }
+  n = put(s->key, n, query->reference);
+  n = put(s->key, n, query->platform);
+  n = put(s->key, n, (mg_str){(const char *)&query->evidence_size, sizeof query->evidence_size});
+  for (uint32_t i = 0; i < query->base_count; i++) n = put(s->key, n, query->bases[i]);
+  return (mg_str){s->key, n};
+}
+
+/* ---- asking ---- */
+
+static struct mg_asked *find(struct mg_registry_session *s, mg_str key) {
+  struct mg_asked *asked = s->asked;
+  while (asked && !mg_str_eq(asked->key, key)) asked = asked->next;
+  return asked;
+}
+
+static struct mg_asked *add(struct mg_registry_session *s, const struct mg_image_query *query, mg_str key) {
+  struct mg_asked *asked = s->asked_count < ASKED_MAX ? MG_NEW(&s->arena, struct mg_asked) : NULL;
+  if (!asked) return NULL;
+  asked->session = s;
+  asked->base_count = query->base_count < MG_QUERY_BASES_MAX ? query->base_count : MG_QUERY_BASES_MAX;
+  asked->boxes = MG_NEW_N(&s->arena, struct mg_box *, 1 + asked->base_count);
+  asked->key = mg_arena_dup(&s->arena, key);
+  if (s->arena.failed) return NULL;
+  asked->next = s->asked;
+  s->asked = asked;
+  s->asked_count++;
+  return asked;
+}
+
+/* With the lock. True: the thread has something to do. */
+static bool begin(struct mg_registry *r, const struct mg_image_query *query, struct mg_asked *asked) {
+  struct mg_box *boxes[1 + MG_QUERY_BASES_MAX];
+  const struct mg_trouble *trouble;
+  if (mg_look_cached(r, query, asked->key, boxes, &trouble)) {
+    for (uint32_t i = 0; i <= asked->base_count; i++) asked->boxes[i] = boxes[i] ? mg_box_ref(boxes[i]) : NULL;
+    asked->known = true;
+    mg_registry_add(r, MG_REGISTRY_HIT);
+  } else if (trouble) {
+    asked->why = mg_arena_dup(&asked->session->arena, trouble->why);
+    if (!asked->why.n) asked->why = MG_S("the registry could not be asked");
+    mg_registry_add(r, trouble->result);
+  } else if (mg_look_join(r, query, asked) == 0) {
+    return true;
+  } else {
+    asked->why = MG_S("too many images are being looked up");
+    mg_registry_add(r, MG_REGISTRY_THROTTLED);
+  }
+  return false;
+}
+
+static void give_up(struct mg_registry *r, struct mg_asked *asked) {
+  mg_asked_leave(asked);
+  asked->why = MG_S("the registry has not answered in time");
+  mg_registry_add(r, MG_REGISTRY_LATE);
+}
+
+static enum mg_image_answer ask(void *ctx, const struct mg_image_query *query, const struct mg_image_facts **ret_facts,
+                                const struct mg_image_facts **ret_bases, mg_str *ret_why) {
+  struct mg_registry_session *s = ctx;
+  struct mg_registry *r = s->registry;
+  mg_str key = key_of(s, query);
+  struct mg_asked *asked = key.n ? find(s, key) : NULL;
+  bool fresh = !asked, wake = false;
+  if (fresh && !(asked = key.n ? add(s, query, key) : NULL)) {
+    *ret_why = MG_S("too many images in one review");
+    return MG_IMAGE_UNKNOWN;
+  }
+  pthread_mutex_lock(&r->lock);
+  if (fresh) wake = begin(r, query, asked);
+  if (s->late && !asked->known && !asked->why.n) give_up(r, asked);
+  bool known = asked->known;
+  mg_str why = asked->why;
+  pthread_mutex_unlock(&r->lock);
+  if (wake) mg_transfers_wake(r->errands.transfers);
+  if (!known) {
+    *ret_why = why;
+    return why.n ? MG_IMAGE_UNKNOWN : MG_IMAGE_WAIT;
+  }
+  *ret_facts = &asked->boxes[0]->facts;
+  for (uint32_t i = 0; i < query->base_count; i++)
+    ret_bases[i] = i < asked->base_count && asked->boxes[1 + i] ? &asked->boxes[1 + i]->facts : NULL;
+  return MG_IMAGE_KNOWN;
+}
+
+/* ---- sessions ---- */
+
+int mg_registry_session_new(struct mg_registry_session **ret, struct mg_registry *registry) {
+  *ret = calloc(1, sizeof **ret);
+  if (!*ret) return MG_E_NOMEM;
+  (*ret)->registry = registry;
+  mg_arena_init(&(*ret)->arena, ARENA_MAX, 0);
+  return 0;
+}
+
+/* With the lock. */
+static void disarm(struct mg_registry_session *s) {
+  if (!s->armed) return;
+  struct mg_registry_session **at = &s->registry->armed;
+  while (*at != s) at = &(*at)->armed_next;
+  *at = s->armed_next;
+  s->armed = false;
+}
+
+void mg_registry_session_free(struct mg_registry_session *s) {
+  if (!s) return;
+  struct mg_registry *r = s->registry;
+  pthread_mutex_lock(&r->lock);
+  disarm(s);
+  while (r->calling == s) pthread_cond_wait(&r->changed, &r->lock);
+  for (struct mg_asked *a = s->asked; a; a = a->next) mg_asked_leave(a);
+  pthread_mutex_unlock(&r->lock);
+  for (struct mg_asked *a = s->asked; a; a = a->next)
+    for (uint32_t i = 0; i <= a->base_count; i++) mg_box_unref(a->boxes[i]);
+  mg_arena_fini(&s->arena);
+  free(s->key);
+  free(s);
+}
+
+struct mg_images mg_registry_session_images(struct mg_registry_session *s) {
+  return (struct mg_images){.ctx = s, .ask = ask};
+}
+
+uint32_t mg_registry_session_waiting(const struct mg_registry_session *s) {
+  pthread_mutex_lock(&s->registry->lock);
+  uint32_t waiting = s->waiting;
+  pthread_mutex_unlock(&s->registry->lock);
+  return waiting;
+}
+
+void mg_registry_session_notify(struct mg_registry_session *s, int64_t ms, void (*done)(void *ctx), void *ctx) {
+  struct mg_registry *r = s->registry;
+  pthread_mutex_lock(&r->lock);
+  bool wait = s->waiting > 0;
+  if (wait) {
+    disarm(s);
+    s->deadline = mg_errand_clock() + (ms > 0 ? ms : 0);
+    s->done = done;
+    s->ctx = ctx;
+    s->armed = true;
+    s->armed_next = r->armed;
+    r->armed = s;
+  }
+  pthread_mutex_unlock(&r->lock);
+  if (wait) mg_transfers_wake(r->errands.transfers);
+  else done(ctx);
+}
+
+bool mg_registry_session_wait(struct mg_registry_session *s, int64_t ms) {
+  struct mg_registry *r = s->registry;
+  struct timespec until;
+  int64_t at = mg_errand_clock() + (ms > 0 ? ms : 0);
+  until = (struct timespec){.tv_sec = (time_t)(at / 1000), .tv_nsec = (long)(at % 1000) * 1000000};
+  pthread_mutex_lock(&r->lock);
+  while (s->waiting && pthread_cond_timedwait(&r->changed, &r->lock, &until) != ETIMEDOUT) {}
+  bool all = s->waiting == 0;
+  pthread_mutex_unlock(&r->lock);
+  return all;
+}
+
+void mg_registry_session_late(struct mg_registry_session *s) {
+  s->late = true; /* nobody else reads it */
+}
+
+/* ---- the thread ---- */
+
+int64_t mg_sessions_call(struct mg_registry *r) {
+  int64_t now = mg_errand_clock(), wait = 1000;
+  pthread_mutex_lock(&r->lock);
+  for (struct mg_registry_session *s = r->armed; s;) {
+    if (s->waiting && s->deadline > now) {
+      if (s->deadline - now < wait) wait = s->deadline - now;
+      s = s->armed_next;
+      continue;
+    }
+    void (*done)(void *ctx) = s->done;
+    void *ctx = s->ctx;
+    disarm(s);
+    r->calling = s;
+    pthread_mutex_unlock(&r->lock);
+    done(ctx);
+    pthread_mutex_lock(&r->lock);
+    r->calling = NULL;
+    pthread_cond_broadcast(&r->changed);
+    s = r->armed; /* the list may be another one now */
+  }
+  pthread_mutex_unlock(&r->lock);
+  return wait;
+}
