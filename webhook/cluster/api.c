@@ -149,9 +149,10 @@ void mg_api_close(struct mg_api *api) {
 
 /* --- one request ---------------------------------------------------------------------------------------------------- */
 
-static void headers_free(struct curl_slist **list) {
+void mg_api_headers_free(struct curl_slist **list) {
   for (struct curl_slist *at = *list; at; at = at->next) OPENSSL_cleanse(at->data, strlen(at->data));
   curl_slist_free_all(*list);
+  *list = NULL;
 }
 
 static bool add_header(struct curl_slist **list, const char *name, const char *value) {
@@ -170,10 +171,10 @@ static bool make_headers(struct mg_api *api, const char *type, struct curl_slist
   return !api->token.n || add_header(list, "Authorization: Bearer ", api->token.text);
 }
 
-static bool set_tls(struct mg_api *api) {
-  CURL *c = api->curl;
+static bool set_tls(const struct mg_api *api, CURL *c) {
   bool good = curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "https") == CURLE_OK;
   good = good && curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK;
+  good = good && curl_easy_setopt(c, CURLOPT_CA_CACHE_TIMEOUT, 0L) == CURLE_OK; /* the file is renewed */
   if (*api->ca_file)
     good = good && curl_easy_setopt(c, CURLOPT_CAINFO, api->ca_file) == CURLE_OK &&
            curl_easy_setopt(c, CURLOPT_CAPATH, NULL) == CURLE_OK;
@@ -187,18 +188,22 @@ struct request {
   mg_str body;
 };
 
-static bool set_request(struct mg_api *api, const struct request *r, struct curl_slist *headers, struct sink *sink, char *text) {
-  CURL *c = api->curl;
+static bool set_usual(const struct mg_api *api, CURL *c, const char *url, struct curl_slist *headers, char *text) {
   curl_easy_reset(c); /* connections stay */
-  bool good = set_tls(api) && curl_easy_setopt(c, CURLOPT_URL, r->url) == CURLE_OK;
-  good = good && curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, r->method) == CURLE_OK;
+  bool good = set_tls(api, c) && curl_easy_setopt(c, CURLOPT_URL, url) == CURLE_OK;
   good = good && curl_easy_setopt(c, CURLOPT_PROXY, "") == CURLE_OK;
   good = good && curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK;
   good = good && curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
   good = good && curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS) == CURLE_OK;
-  good = good && curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)api->timeout_ms) == CURLE_OK;
   good = good && curl_easy_setopt(c, CURLOPT_ERRORBUFFER, text) == CURLE_OK;
-  good = good && curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers) == CURLE_OK;
+  return good && curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers) == CURLE_OK;
+}
+
+static bool set_request(struct mg_api *api, const struct request *r, struct curl_slist *headers, struct sink *sink, char *text) {
+  CURL *c = api->curl;
+  bool good = set_usual(api, c, r->url, headers, text);
+  good = good && curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, r->method) == CURLE_OK;
+  good = good && curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)api->timeout_ms) == CURLE_OK;
   good = good && curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, sink_take) == CURLE_OK;
   good = good && curl_easy_setopt(c, CURLOPT_WRITEDATA, sink) == CURLE_OK;
   if (r->body.n)
@@ -216,7 +221,7 @@ static int transport_failed(const struct request *r, const struct sink *sink, CU
 }
 
 static int ask_once(struct mg_api *api, const struct request *r, struct mg_api_reply *ret, struct mg_err *err) {
-  __attribute__((cleanup(headers_free))) struct curl_slist *headers = NULL;
+  __attribute__((cleanup(mg_api_headers_free))) struct curl_slist *headers = NULL;
   char text[CURL_ERROR_SIZE] = "";
   struct sink sink = {0};
   long status = 0;
@@ -253,12 +258,29 @@ static bool prepare_again(struct mg_api *api, int status, bool *renewed) {
   return true;
 }
 
+static int make_url(const struct mg_api *api, const char *path, char *url, size_t room, struct mg_err *err) {
+  if (strlen(path) >= MG_API_PATH_MAX) return mg_err_set(err, MG_E_LIMIT, "a path is longer than %d bytes", MG_API_PATH_MAX - 1);
+  (void)snprintf(url, room, "%s%s", api->server, path);
+  return 0;
+}
+
+int mg_api_prepare(struct mg_api *api, void *curl, const char *path, struct curl_slist **ret_headers, char *text,
+                   struct mg_err *err) {
+  char url[URL_MAX + MG_API_PATH_MAX];
+  text[0] = '\0';
+  int code = make_url(api, path, url, sizeof url, err);
+  if (code == 0 && *api->token_file) code = mg_token_read(&api->token, api->token_file, err);
+  if (code < 0) return code;
+  if (make_headers(api, NULL, ret_headers) && set_usual(api, curl, url, *ret_headers, text)) return 0;
+  return mg_err_set(err, MG_E_NOMEM, "GET %s: cannot be set up", path);
+}
+
 int mg_api_call(struct mg_api *api, const char *method, const char *path, const char *type, mg_str body, struct mg_api_reply *ret,
                 struct mg_err *err) {
   char url[URL_MAX + MG_API_PATH_MAX];
   bool renewed = false;
-  if (strlen(path) >= MG_API_PATH_MAX) return mg_err_set(err, MG_E_LIMIT, "a path is longer than %d bytes", MG_API_PATH_MAX - 1);
-  (void)snprintf(url, sizeof url, "%s%s", api->server, path);
+  int fits = make_url(api, path, url, sizeof url, err);
+  if (fits < 0) return fits;
   struct request r = {.method = method, .url = url, .type = type, .body = body};
   for (int left = TRIES - 1;; left--) {
     struct mg_api_reply reply = {0};

@@ -9,7 +9,7 @@
 #define MG_API_DEPTH_MAX 64
 #define MG_API_VALUES_MAX 200000 /* values of one reply */
 #define MG_API_TOKEN_MAX 16384
-#define MG_API_PATH_MAX 1024
+#define MG_API_PATH_MAX 8192
 
 struct mg_api_options {
   const char *server; /* https://HOST[:PORT]; NULL: the cluster that this runs in, as the pod's service account */
@@ -21,6 +21,7 @@ struct mg_api_options {
 };
 
 struct mg_api;
+struct curl_slist;
 
 /* Reads the token, asks nothing of the server. The strings of the options are not needed afterwards. */
 int mg_api_open(const struct mg_api_options *options, struct mg_api **ret, struct mg_err *err)
@@ -38,6 +39,13 @@ void mg_api_reply_fini(struct mg_api_reply *reply); /* also of a zeroed one; wip
  * read again, after a 429 or 503 the server is given the time that it asks for (at most five seconds), three tries in all. */
 int mg_api_call(struct mg_api *api, const char *method, const char *path, const char *type, mg_str body, struct mg_api_reply *ret,
                 struct mg_err *err) __attribute__((warn_unused_result));
+
+/* For who drives transfers by itself: sets `curl` (a CURL *) up for a GET of the path as mg_api_call would make it, with the
+ * token that the file has now, and with none of its waiting. What takes the bytes, and how long, is for the caller to set; the
+ * headers, freed by mg_api_headers_free, and `text` (CURL_ERROR_SIZE bytes) must outlive the transfer. */
+int mg_api_prepare(struct mg_api *api, void *curl, const char *path, struct curl_slist **ret_headers, char *text,
+                   struct mg_err *err) __attribute__((warn_unused_result));
+void mg_api_headers_free(struct curl_slist **headers); /* wipes them; also of NULL */
 
 /* JSON within the limits above, no duplicate keys, no NUL in strings. The caller owns it. */
 int mg_api_json(mg_str text, json_t **ret, struct mg_err *err) __attribute__((warn_unused_result));
