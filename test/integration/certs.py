@@ -459,6 +459,61 @@ def hooks_alone():
     expect("not the name of a webhook configuration" in out, out)
 
 
+def hooks_of_one_kind():
+    world = World()
+    world.run("create", "--patch-webhooks", "validating/mlgate", hooks=False)
+    expect("caBundle" in world.api.objects[VALIDATING]["webhooks"][1]["clientConfig"], "the kind that was named")
+    expect("caBundle" not in world.api.objects[MUTATING]["webhooks"][1]["clientConfig"], "the other one")
+    world.run("create", "--patch-webhooks", "mutating/mlgate", hooks=False)
+    world.followed()
+    del world.api.objects[MUTATING]
+    out = world.run("create", "--patch-webhooks", "mutating/mlgate", hooks=False, code=2)
+    expect("no webhook configuration mutating/mlgate\n" in out, out)
+    for bad in ("mutating/", "mutating/mutating/mlgate", "other/mlgate"):
+        out = world.run("create", "--patch-webhooks", bad, hooks=False, code=2)
+        expect(f'"{bad}" is not the name of a webhook configuration' in out, out)
+
+
+def hooks_waited_for():
+    """The Secret first, for the servers that wait for it; then each configuration as it comes."""
+    world = World()
+    hidden = {path: world.api.objects.pop(path) for path in (VALIDATING, MUTATING)}
+    asked = []
+
+    def after(method, path):
+        asked.append(path)
+        if asked.count(VALIDATING) == 2 and VALIDATING in hidden:
+            expect("tls.crt" in world.data(), "no certificate yet")
+            world.api.put(VALIDATING, hidden.pop(VALIDATING))
+        if asked.count(MUTATING) == 2 and MUTATING in hidden:
+            world.api.put(MUTATING, hidden.pop(MUTATING))
+    world.api.after = after
+    out = world.run("create", "--patch-webhooks", "validating/mlgate", "--patch-webhooks", "mutating/mlgate", "--wait", "60",
+                    hooks=False)
+    expect("caBundle was written: 2\n" in out and not hidden, out)
+    world.followed()
+    del world.api.objects[MUTATING]
+    begun = time.monotonic()
+    out = world.run("rotate", "--patch-webhooks", "mutating/mlgate", "--wait", "1", hooks=False, code=2)
+    expect("no webhook configuration mutating/mlgate\n" in out and time.monotonic() - begun < 20, out)
+
+
+def secret_made_beforehand():
+    """As mlgate manifests --self-signed has it: without data, of no type that wants some."""
+    world = World()
+    world.api.put(SECRET, {"apiVersion": "v1", "kind": "Secret", "type": "Opaque",
+                           "metadata": {"name": "gate", "namespace": "ml", "labels": {"kept": "yes"}}})
+    world.run("create")
+    world.good()
+    world.followed()
+    kept = world.api.objects[SECRET]
+    expect((kept["type"], kept["metadata"]["labels"]) == ("Opaque", {"kept": "yes"}), kept)
+    expect([code for method, _, code in world.api.log if method == "POST"] == [], world.api.log)
+    before = world.data()
+    expect("nothing to do" in world.run("rotate"), "a second time")
+    expect(world.data() == before, "written again")
+
+
 def hooks_conflict():
     world = World()
     touched = []
@@ -695,7 +750,8 @@ def main():
             f"{WORK.name}/client.key", "-out", f"{WORK.name}/client.crt")
     for test in (usage, show_text, file_steps, file_deaths, file_crowds, create_secret, placeholder, eight_create, eight_rotate,
                  deleted_in_between, rotate_makes, rotate_by_the_clock, rotate_after_the_end, hooks_before_the_switch,
-                 always_trusted, hooks_alone, hooks_conflict, hooks_stale, hooks_of_files, token_renewed, bad_answers,
+                 always_trusted, hooks_alone, hooks_of_one_kind, hooks_waited_for,
+                 secret_made_beforehand, hooks_conflict, hooks_stale, hooks_of_files, token_renewed, bad_answers,
                  asked_to_wait, strangers,
                  client_certificate, in_cluster):
         tap.run(test.__name__.replace("_", " "), test)

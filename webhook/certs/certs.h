@@ -29,7 +29,8 @@
  *                 apiGroups [""], resources [secrets], resourceNames [SECRET], verbs [get, update]
  *   ClusterRole:  apiGroups [admissionregistration.k8s.io], resources [mutatingwebhookconfigurations,
  *                 validatingwebhookconfigurations], resourceNames [NAME], verbs [get, update]
- * Without `create`, make the Secret beforehand, with empty tls.crt and tls.key: what is empty counts as not there. */
+ * Without `create`, make the Secret beforehand, of type Opaque and without data, as app/manifests.yaml does; or of the type above
+ * with empty tls.crt and tls.key: what is empty counts as not there. */
 #pragma once
 #include "base/buf.h"
 #include "base/err.h"
@@ -43,8 +44,10 @@ struct mg_certs_place {
   const char *dir;         /* made (0700) when missing; NULL: the Secret */
   const char *ns, *secret;
   struct mg_api *api;      /* needed for the Secret and for hooks */
-  const char *const *hooks; /* webhook configurations, mutating, validating or both, whose caBundle follows ca.crt */
+  const char *const *hooks; /* webhook configurations whose caBundle follows ca.crt: NAME, mutating, validating or both;
+                             * mutating/NAME and validating/NAME, that one */
   size_t n_hooks;
+  int64_t wait;            /* seconds, for hooks that are not there yet */
 };
 
 struct mg_certs_request {

@@ -1,10 +1,13 @@
 #include "certs/hooks.h"
 
 #include <stdio.h>
+#include <time.h>
 
 #include "kube/name.h"
 
-static const char *const kinds[] = {"mutatingwebhookconfigurations", "validatingwebhookconfigurations"};
+static const struct kind {
+  const char *prefix, *resource;
+} kinds[] = {{"mutating/", "mutatingwebhookconfigurations"}, {"validating/", "validatingwebhookconfigurations"}};
 #define KINDS (sizeof kinds / sizeof *kinds)
 
 /* Sets the caBundle of each webhook; *ret_changed: of one at least. */
@@ -74,21 +77,46 @@ static int follow_one(const struct mg_certs_place *place, const char *kind, cons
   return mg_err_set(err, MG_E_IO, "PUT %s: others changed it %d times in between", path, MG_STORE_TRIES);
 }
 
-static int follow(const struct mg_certs_place *place, const char *name, unsigned *patched, struct mg_err *err) {
-  bool any = false;
-  if (!mg_name_is_dns_subdomain(mg_str_of(name)))
-    return mg_err_set(err, MG_E_USAGE, "\"%.100s\" is not the name of a webhook configuration", name);
+/* Only the kind that is named before the name, and else both. */
+static int follow(const struct mg_certs_place *place, const char *hook, bool *ret_found, unsigned *patched, struct mg_err *err) {
+  const char *name = hook;
+  size_t first = 0, end = KINDS;
   for (size_t i = 0; i < KINDS; i++) {
-    bool found = false;
-    int code = follow_one(place, kinds[i], name, &found, patched, err);
-    if (code < 0) return code;
-    any = any || found;
+    if (!mg_str_starts(mg_str_of(hook), mg_str_of(kinds[i].prefix))) continue;
+    name = hook + strlen(kinds[i].prefix);
+    first = i;
+    end = i + 1;
   }
-  return any ? 0 : mg_err_set(err, MG_E_INVALID, "there is no webhook configuration %.253s, mutating or validating", name);
+  if (!mg_name_is_dns_subdomain(mg_str_of(name)))
+    return mg_err_set(err, MG_E_USAGE, "\"%.100s\" is not the name of a webhook configuration", hook);
+  for (size_t i = first; i < end; i++) {
+    bool found = false;
+    int code = follow_one(place, kinds[i].resource, name, &found, patched, err);
+    if (code < 0) return code;
+    *ret_found = *ret_found || found;
+  }
+  return 0;
+}
+
+static int64_t uptime(void) {
+  struct timespec now = {0};
+  (void)clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec;
 }
 
 int mg_hooks_follow(const struct mg_certs_place *place, unsigned *patched, struct mg_err *err) {
-  int code = 0;
-  for (size_t i = 0; i < place->n_hooks && code == 0; i++) code = follow(place, place->hooks[i], patched, err);
-  return code;
+  int64_t start = uptime();
+  for (size_t i = 0; i < place->n_hooks; i++) {
+    bool found = false;
+    int code = follow(place, place->hooks[i], &found, patched, err);
+    while (code == 0 && !found && uptime() - start < place->wait) {
+      mg_store_pause(MG_STORE_TRIES);
+      code = follow(place, place->hooks[i], &found, patched, err);
+    }
+    if (code < 0) return code;
+    if (!found)
+      return mg_err_set(err, MG_E_INVALID, "there is no webhook configuration %.253s%s", place->hooks[i],
+                        strchr(place->hooks[i], '/') ? "" : ", mutating or validating");
+  }
+  return 0;
 }
