@@ -99,7 +99,7 @@ static int teardown(void **state) {
   (void)state;
   mg_http_stop(server);
   mg_http_stop(NULL);
-  mg_metrics_free(metrics);
+  mg_metrics_unref(metrics);
   SSL_CTX_free(tls);
   remove_tree(dir);
   return 0;

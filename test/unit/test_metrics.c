@@ -62,8 +62,8 @@ static void test_requests(void **state) {
   has(m, "{operation=\"UPDATE\",kind=\"PyTorchJob.kubeflow.org\",allowed=\"false\"} 1\n");
   has(m, "{operation=\"other\",kind=\"other\",allowed=\"true\"} 1\n");
   has(m, "{operation=\"DELETE\",kind=\"other\",allowed=\"true\"} 1\n");
-  mg_metrics_free(m);
-  mg_metrics_free(NULL);
+  mg_metrics_unref(m);
+  mg_metrics_unref(NULL);
 }
 
 static void test_operations(void **state) {
@@ -90,7 +90,7 @@ static void test_histogram(void **state) {
   has(m, "mlgate_admission_duration_seconds_bucket{le=\"+Inf\"} 5\n");
   has(m, "mlgate_admission_duration_seconds_sum 2.000050002\n");
   has(m, "mlgate_admission_duration_seconds_count 5\n");
-  mg_metrics_free(m);
+  mg_metrics_unref(m);
 }
 
 static void test_policies(void **state) {
@@ -104,7 +104,7 @@ static void test_policies(void **state) {
   has(m, "mlgate_policy_evaluations_total{policy=\"odd\\\"\\\\\\nname\",result=\"pass\"} 1\n");
   has(m, "\nmlgate_policies 2\n");
   has(m, "mlgate_build_info{version=\"1.2\\\"3\"} 1\n");
-  mg_metrics_free(m);
+  mg_metrics_unref(m);
 }
 
 static void test_server_counters(void **state) {
@@ -121,7 +121,7 @@ static void test_server_counters(void **state) {
   has(m, "mlgate_config_reloads_total{result=\"success\"} 1\n");
   has(m, "mlgate_config_reloads_total{result=\"failure\"} 1\n");
   has(m, "\nmlgate_config_last_reload_success_timestamp_seconds 1700000000\n");
-  mg_metrics_free(m);
+  mg_metrics_unref(m);
 }
 
 static double value(const char *text, const char *name) {
@@ -139,7 +139,7 @@ static void test_process(void **state) {
   assert_true(value(text, "\nprocess_cpu_seconds_total ") >= 0);
   assert_true(value(text, "\nprocess_start_time_seconds ") >= (double)time(NULL) - 60);
   free(text);
-  mg_metrics_free(m);
+  mg_metrics_unref(m);
 }
 
 /* Every family is announced once, and every line is a comment or "name value" with nothing behind. */
@@ -164,7 +164,7 @@ static void test_format(void **state) {
   assert_int_equal(help, 13);
   assert_int_equal(type, help);
   free(text);
-  mg_metrics_free(m);
+  mg_metrics_unref(m);
 }
 
 static void test_carry(void **state) {
@@ -187,8 +187,8 @@ static void test_carry(void **state) {
   has(m, "mlgate_admission_duration_seconds_count 3\n");
   has(m, "{reason=\"path\"} 1\n");
   has(m, "mlgate_certificate_expiry_timestamp_seconds 5\n");
-  mg_metrics_free(old);
-  mg_metrics_free(m);
+  mg_metrics_unref(old);
+  mg_metrics_unref(m);
 }
 
 static void test_limits(void **state) {
@@ -204,7 +204,7 @@ static void test_limits(void **state) {
   assert_null(m);
   options.n_policies = MG_METRICS_NAMES_MAX;
   assert_int_equal(mg_metrics_new(&options, &m, &err), 0);
-  mg_metrics_free(m);
+  mg_metrics_unref(m);
 }
 
 static void *count(void *arg) {
@@ -228,7 +228,7 @@ static void test_threads(void **state) {
   has(m, "kind=\"Pod\",allowed=\"true\"} 80000\n");
   has(m, "{policy=\"gpu\",result=\"pass\"} 80000\n");
   has(m, "mlgate_admission_duration_seconds_sum 0.080000000\n");
-  mg_metrics_free(m);
+  mg_metrics_unref(m);
 }
 
 int main(void) {

@@ -24,6 +24,11 @@ struct mg_exchange {
   uintptr_t target_end;
   bool judged;
   bool unread; /* refused with a body still to come */
+  void *state; /* the handler's, of a review that waits */
+  struct mg_http_server *server;
+  struct MHD_Connection *connection;
+  bool waits;  /* under server->aside, as are the next two */
+  struct mg_exchange *before, *after;
 };
 
 static int64_t now_ms(void) {
@@ -164,6 +169,7 @@ void *mg_exchange_begin(void *cls, const char *target, struct MHD_Connection *co
   exchange->target_end = (uintptr_t)(raw.p + raw.n);
   exchange->judged = exchange->unread = false;
   exchange->reserved = 0;
+  exchange->server = door->server;
   return exchange;
 }
 
@@ -185,6 +191,10 @@ void mg_exchange_end(void *cls, struct MHD_Connection *connection, void **contex
     return;
   }
   *context = NULL;
+  if (exchange->state) {
+    door->server->handlers.forget(door->server->handlers.ctx, exchange->state);
+    exchange->state = NULL;
+  }
   if (exchange->unread && why == MHD_REQUEST_TERMINATED_COMPLETED_OK) {
     linger_on(door->server, connection);
   }
@@ -240,16 +250,83 @@ static void expect_body(const struct mg_exchange *exchange, struct MHD_Connectio
   expect(connection, left < MG_WAIT_BODY_MS ? (left > LATE_MS ? left : LATE_MS) : MG_WAIT_BODY_MS);
 }
 
+/* Under `aside`. A connection is resumed once for each time that it was suspended. */
+static void take_back(struct mg_exchange *exchange) {
+  if (!exchange->waits) {
+    return;
+  }
+  exchange->waits = false;
+  *(exchange->before ? &exchange->before->after : &exchange->server->waiting) = exchange->after;
+  if (exchange->after) {
+    exchange->after->before = exchange->before;
+  }
+  exchange->server->n_waiting--;
+  MHD_resume_connection(exchange->connection);
+}
+
+static void resume(void *waiter) {
+  struct mg_exchange *exchange = waiter;
+  pthread_mutex_lock(&exchange->server->aside);
+  take_back(exchange);
+  pthread_mutex_unlock(&exchange->server->aside);
+}
+
+void mg_exchange_resume_all(struct mg_http_server *server) {
+  pthread_mutex_lock(&server->aside);
+  server->stopping = true;
+  while (server->waiting) {
+    take_back(server->waiting);
+  }
+  pthread_mutex_unlock(&server->aside);
+}
+
+/* Before anybody is asked to resume it, so that no call comes too early. */
+static bool put_aside(struct mg_http_server *server, struct mg_exchange *exchange, struct MHD_Connection *connection) {
+  pthread_mutex_lock(&server->aside);
+  bool room = !server->stopping && server->n_waiting < server->max_waiting;
+  if (room) {
+    MHD_suspend_connection(connection);
+    exchange->connection = connection;
+    exchange->waits = true;
+    exchange->before = NULL;
+    exchange->after = server->waiting;
+    if (exchange->after) {
+      exchange->after->before = exchange;
+    }
+    server->waiting = exchange;
+    server->n_waiting++;
+  }
+  pthread_mutex_unlock(&server->aside);
+  return room;
+}
+
+static void ask_handler(struct mg_http_server *server, struct mg_exchange *exchange, int64_t left, struct mg_http_reply *reply) {
+  enum mg_endpoint endpoint = exchange->route->kind == MG_ROUTE_MUTATE ? MG_MUTATE : MG_VALIDATE;
+  mg_arena_reset(&exchange->arena);
+  reply->arena = &exchange->arena;
+  reply->state = exchange->state;
+  server->handlers.review(server->handlers.ctx, endpoint, mg_buf_str(&exchange->body), left, reply);
+  exchange->state = reply->state;
+}
+
 static enum MHD_Result answer_review(struct mg_http_server *server, struct mg_exchange *exchange,
                                      struct MHD_Connection *connection) {
-  struct mg_http_reply reply = {.arena = &exchange->arena};
-  enum mg_endpoint endpoint = exchange->route->kind == MG_ROUTE_MUTATE ? MG_MUTATE : MG_VALIDATE;
+  struct mg_http_reply reply = {.may_wait = server->handlers.wait};
   int64_t left = time_left(exchange, connection);
   if (left <= 0) {
     return refuse(server, connection, MG_REFUSE_LATE);
   }
   expect(connection, 0);
-  server->handlers.review(server->handlers.ctx, endpoint, mg_buf_str(&exchange->body), left, &reply);
+  ask_handler(server, exchange, left, &reply);
+  if (reply.later) {
+    mg_arena_reset(&exchange->arena); /* what waits should be small */
+    if (put_aside(server, exchange, connection)) {
+      server->handlers.wait(server->handlers.ctx, exchange->state, resume, exchange);
+      return MHD_YES;
+    }
+    reply = (struct mg_http_reply){.may_wait = false};
+    ask_handler(server, exchange, left, &reply);
+  }
   return reply.status ? send_reply(server, connection, &reply) : refuse(server, connection, MG_REFUSE_INTERNAL);
 }
 

@@ -33,6 +33,10 @@ struct mg_http_server {
   _Atomic size_t body_bytes; /* reserved of the budget */
   _Atomic uint64_t connections; /* ever; staggers their ages */
   atomic_bool draining;
+  pthread_mutex_t aside; /* of the list of reviews that wait, and held while libmicrohttpd is told */
+  struct mg_exchange *waiting;
+  unsigned n_waiting, max_waiting;
+  bool stopping; /* none waits any more */
   pthread_mutex_t lock; /* of the spare list only */
   struct mg_exchange *spare;
   size_t n_spare;
@@ -48,6 +52,9 @@ void mg_exchange_end(void *door, struct MHD_Connection *connection, void **conte
 /* MHD_OPTION_NOTIFY_CONNECTION: the place for all that concerns a connection and not a request. */
 void mg_exchange_connection(void *door, struct MHD_Connection *connection, void **socket_context,
                             enum MHD_ConnectionNotificationCode code);
+
+/* No review waits from now on, and those that do are called: libmicrohttpd must not be stopped with one put aside. */
+void mg_exchange_resume_all(struct mg_http_server *server);
 
 /* Builds the refusals; 0 or MG_E_NOMEM. */
 int mg_exchange_prepare(struct mg_http_server *server);

@@ -32,6 +32,7 @@ struct names {
 };
 
 struct mg_metrics {
+  atomic_uint refs;
   char *version;
   struct names kinds, policies;
   counter *requests;    /* [kind or other][operation][allowed] */
@@ -68,8 +69,13 @@ static bool names_init(struct names *names, const char *const *list, size_t n) {
   return names->list != NULL;
 }
 
-void mg_metrics_free(struct mg_metrics *metrics) {
-  if (!metrics) {
+struct mg_metrics *mg_metrics_ref(struct mg_metrics *metrics) {
+  atomic_fetch_add_explicit(&metrics->refs, 1, memory_order_relaxed);
+  return metrics;
+}
+
+void mg_metrics_unref(struct mg_metrics *metrics) {
+  if (!metrics || atomic_fetch_sub_explicit(&metrics->refs, 1, memory_order_acq_rel) != 1) {
     return;
   }
   names_fini(&metrics->kinds);
@@ -86,6 +92,7 @@ int mg_metrics_new(const struct mg_metrics_options *options, struct mg_metrics *
   }
   struct mg_metrics *metrics = calloc(1, sizeof *metrics);
   if (metrics) {
+    atomic_init(&metrics->refs, 1);
     metrics->version = strdup(options->version);
     metrics->requests = calloc((options->n_kinds + 1) * MG_METRICS_OPERATIONS * 2, sizeof *metrics->requests);
     metrics->evaluations = calloc(options->n_policies * MG_METRICS_RESULTS + 1, sizeof *metrics->evaluations);
@@ -94,7 +101,7 @@ int mg_metrics_new(const struct mg_metrics_options *options, struct mg_metrics *
   if (!metrics || !metrics->version || !metrics->requests || !metrics->evaluations ||
       !names_init(&metrics->kinds, options->kinds, options->n_kinds) ||
       !names_init(&metrics->policies, options->policies, options->n_policies)) {
-    mg_metrics_free(metrics);
+    mg_metrics_unref(metrics);
     return mg_err_set(err, MG_E_NOMEM, "out of memory for the metrics");
   }
   *ret_metrics = metrics;
@@ -321,9 +328,13 @@ static const struct {
   {"process_start_time_seconds", "gauge", "Start of the process since the Unix epoch.", write_start},
 };
 
+void mg_metrics_head(struct mg_buf *out, const char *name, const char *type, const char *help) {
+  mg_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
 void mg_metrics_write(const struct mg_metrics *metrics, struct mg_buf *out) {
   for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
-    mg_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", families[i].name, families[i].help, families[i].name, families[i].type);
+    mg_metrics_head(out, families[i].name, families[i].type, families[i].help);
     families[i].write(metrics, families[i].name, out);
   }
 }

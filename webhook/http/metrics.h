@@ -46,7 +46,8 @@ struct mg_metrics_options {
 
 int mg_metrics_new(const struct mg_metrics_options *options, struct mg_metrics **ret_metrics, struct mg_err *err)
   __attribute__((warn_unused_result));
-void mg_metrics_free(struct mg_metrics *metrics);
+struct mg_metrics *mg_metrics_ref(struct mg_metrics *metrics);
+void mg_metrics_unref(struct mg_metrics *metrics); /* NULL is fine */
 
 /* Takes what `from` has counted, policies and kinds by name, for a reload that brings other policies; `from` begins at 0 again.
  * Both may be in use: called once more when `from` no longer is, nothing was lost or counted twice. The certificate's end and the
@@ -64,3 +65,5 @@ void mg_metrics_reload(struct mg_metrics *metrics, enum mg_metrics_reload result
 void mg_metrics_expiry(struct mg_metrics *metrics, int64_t unix_seconds);
 
 void mg_metrics_write(const struct mg_metrics *metrics, struct mg_buf *out);
+/* The lines before a family that somebody else writes. */
+void mg_metrics_head(struct mg_buf *out, const char *name, const char *type, const char *help);

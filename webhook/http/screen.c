@@ -1,5 +1,7 @@
 #include "http/screen.h"
 
+#include "base/when.h"
+
 #include <ctype.h>
 #include <strings.h>
 
@@ -171,71 +173,7 @@ enum mg_refusal mg_head_judge(struct mg_head *head) {
   return MG_REFUSE_NONE;
 }
 
-/* Longer names before their beginnings. */
-static const struct {
-  const char *name;
-  int64_t ns;
-} units[] = {
-  {"ns", 1},
-  {"us", 1000},
-  {"\302\265s", 1000},
-  {"\316\274s", 1000},
-  {"ms", 1000 * 1000},
-  {"s", 1000 * 1000 * 1000},
-  {"m", INT64_C(60) * 1000 * 1000 * 1000},
-  {"h", INT64_C(3600) * 1000 * 1000 * 1000},
-};
-
-static int64_t take_unit(mg_str *text) {
-  for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-    if (mg_str_starts(*text, mg_str_of(units[i].name))) {
-      *text = mg_str_from(*text, strlen(units[i].name));
-      return units[i].ns;
-    }
-  }
-  return 0;
-}
-
-/* Digits, a fraction, a unit. False: not that. Numbers saturate above any time-out. */
-static bool take_part(mg_str *text, int64_t *ns) {
-  const int64_t ns_max = INT64_C(2) * 1000 * 1000 * MG_HTTP_TIMEOUT_MAX_MS;
-  int64_t whole = 0, part = 0, scale = 1;
-  size_t digits = 0, dots = 0;
-  for (; text->n > 0 && (text->p[0] == '.' || (text->p[0] >= '0' && text->p[0] <= '9')); *text = mg_str_from(*text, 1)) {
-    int digit = text->p[0] - '0';
-    if (text->p[0] == '.') {
-      dots++;
-      continue;
-    }
-    digits++;
-    if (dots == 0) {
-      whole = whole > ns_max ? whole : whole * 10 + digit;
-    } else if (scale < 1000) {
-      part = part * 10 + digit;
-      scale *= 10;
-    }
-  }
-  int64_t unit = take_unit(text);
-  if (digits == 0 || dots > 1 || unit == 0) {
-    return false;
-  }
-  *ns += (whole > ns_max / unit ? ns_max : whole * unit) + unit / scale * part;
-  return true;
-}
-
 int64_t mg_http_timeout(mg_str text) {
-  int64_t ns = 0;
-  if (text.n == 0 || text.n > 32) {
-    return MG_HTTP_TIMEOUT_MS;
-  }
-  while (text.n > 0) {
-    if (!take_part(&text, &ns)) {
-      return MG_HTTP_TIMEOUT_MS;
-    }
-    if (ns > INT64_C(1000) * 1000 * MG_HTTP_TIMEOUT_MAX_MS) {
-      ns = INT64_C(1000) * 1000 * MG_HTTP_TIMEOUT_MAX_MS;
-    }
-  }
-  int64_t ms = ns / (1000 * 1000);
-  return ms > 0 ? ms : MG_HTTP_TIMEOUT_MS;
+  int64_t ms = 0;
+  return mg_duration_parse(text, MG_HTTP_TIMEOUT_MAX_MS, &ms) && ms > 0 ? ms : MG_HTTP_TIMEOUT_MS;
 }

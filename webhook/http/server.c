@@ -20,6 +20,7 @@
 #define PLAIN_CONNECTIONS 64
 #define POLL_MS 10
 #define EMPTY_POLLS 3  /* a connection just handed over is not counted until its thread has picked it up */
+#define WAITING_SHARE 4 /* one of so many connections may have a review that waits, so that others still get through */
 #define QUIET_MS 1000  /* idle connections alone are not waited for longer */
 
 /* TLS 1.2 and later, AEAD ciphers, forward secrecy; no tickets, as the API server never resumes. */
@@ -138,7 +139,7 @@ static int start_tls(struct mg_http_door *door, struct mg_err *err) {
   add_option(&list, MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, (void *)(uintptr_t)mg_credentials_retrieve);
   add_option(&list, MHD_OPTION_HTTPS_PRIORITIES, 0, priorities);
   errno = 0;
-  return start_daemon(door, MHD_USE_TLS, &list, err);
+  return start_daemon(door, MHD_USE_TLS | MHD_ALLOW_SUSPEND_RESUME, &list, err);
 }
 
 static int start_plain(struct mg_http_door *door, struct mg_err *err) {
@@ -183,6 +184,8 @@ int mg_http_start(const struct mg_http_options *options, const struct mg_http_ha
   server->handlers = *handlers;
   pthread_mutex_init(&server->lock, NULL);
   pthread_mutex_init(&server->swap, NULL);
+  pthread_mutex_init(&server->aside, NULL);
+  server->max_waiting = server->options.max_connections / WAITING_SHARE;
   for (int i = 0; i < MG_DOORS; i++) {
     server->doors[i] = (struct mg_http_door){.server = server, .which = (enum mg_door)i, .listen_fd = -1};
   }
@@ -296,6 +299,7 @@ void mg_http_stop(struct mg_http_server *server) {
   if (!server) {
     return;
   }
+  mg_exchange_resume_all(server);
   for (int i = 0; i < MG_DOORS; i++) {
     if (server->doors[i].daemon) {
       MHD_stop_daemon(server->doors[i].daemon);
@@ -309,6 +313,7 @@ void mg_http_stop(struct mg_http_server *server) {
   mg_exchange_release(server);
   mg_credentials_unref(server->credentials);
   pthread_mutex_destroy(&server->swap);
+  pthread_mutex_destroy(&server->aside);
   pthread_mutex_destroy(&server->lock);
   free(server);
 }

@@ -1,5 +1,6 @@
 /* The server: reviews over TLS at one port, health and metrics in the clear at another. Its threads run one event loop
- * each and call the handlers from it, so a handler that waits stops every connection of its thread. */
+ * each and call the handlers from it, so a handler that waits stops every connection of its thread. A review that has to wait is
+ * put aside instead (`later`) and costs no thread. */
 #pragma once
 #include "admit/admit.h"
 #include "http/refuse.h"
@@ -32,12 +33,21 @@ struct mg_http_reply {
   const char *type;  /* NULL: application/json */
   bool retry_after;  /* Retry-After: 1 */
   bool close;        /* end the connection */
+  /* A review that waits: its handler says `later`, which it may do only where `may_wait` is set, and is called again with the
+   * `state` that it left here (NULL at first) when it has been resumed. */
+  bool may_wait, later;
+  void *state;
 };
 
 struct mg_http_handlers {
   void *ctx;
   /* left_ms: what is left of the caller's time-out, > 0. Required. */
   void (*review)(void *ctx, enum mg_endpoint endpoint, mg_str body, int64_t left_ms, struct mg_http_reply *reply);
+  /* After a reply that came later: arranges that resume(waiter) is called, from any thread, at once where that is so; more than
+   * once is fine, and not after the state is gone. NULL: no handler is ever late. */
+  void (*wait)(void *ctx, void *state, void (*resume)(void *waiter), void *waiter);
+  /* The state of a request that ends without its answer. */
+  void (*forget)(void *ctx, void *state);
   /* True: ready. Text for people goes to out when verbose. NULL: always ready. A draining server never asks. */
   bool (*ready)(void *ctx, bool verbose, struct mg_buf *out);
   /* NULL: the metrics of the options alone. */
