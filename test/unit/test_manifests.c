@@ -67,6 +67,8 @@ static void test_what_is_not_there_is_left_out(void **state) {
   expect_expanded("objects: [{file: a, when: off_, object: {}}, {file: b, when: on_,"
                   " object: {l: [{when: off_, a: 1}, {when: on_, b: 2}]}}]",
                   "{on_: false}", "b {\"l\":[{\"b\":2}]}");
+  expect_expanded("objects: [{file: a, object: {l: [{when: off_, item: 1}, {when: on_, item: 'x${on_}'}, {item: 2}]}}]",
+                  "{on_: '3'}", "a {\"l\":[\"x3\",{\"item\":2}]}");
 }
 
 static void test_text_of_a_variable_is_not_looked_into(void **state) {
@@ -94,6 +96,79 @@ static void test_each(void **state) {
   expect_expanded("objects: [{file: 'f-${i}', each: list, object: {i: '${i}', m: '${m}'}}, {file: z, each: none, object: {}}]",
                   "{i: outer, m: outer, list: [{i: 1}, {i: 2, m: 3}]}",
                   "f-1 {\"i\":1,\"m\":\"outer\"}|f-2 {\"i\":2,\"m\":3}");
+}
+
+/* ---- the chart ---- */
+
+static int collect_text(void *ctx, mg_str file, mg_str text, struct mg_err *err) {
+  struct mg_buf *buf = ctx;
+  (void)err;
+  mg_buf_printf(buf, "%.*s|%.*s", MG_FMT(file), MG_FMT(text));
+  return 0;
+}
+
+#define HEAD "# Generated: make manifests\n"
+
+static void expect_chart(const char *object, const char *want) {
+  struct mg_buf buf;
+  struct mg_err err = {0};
+  mg_buf_init(&buf, &arena, 1 << 20);
+  mg_str skeleton = mg_arena_printf(&arena, "objects: [{file: f, object: %s}]", object);
+  assert_int_equal(mg_manifests_chart(scene_yaml(&arena, skeleton.p), collect_text, &buf, &err), 0);
+  mg_str all = mg_arena_printf(&arena, "f|" HEAD "%s", want);
+  if (!mg_str_eq(mg_buf_str(&buf), all)) fail_msg("got:    %.*s\nwanted: %.*s", MG_FMT(mg_buf_str(&buf)), MG_FMT(all));
+}
+
+static void test_chart_strings(void **state) {
+  (void)state;
+  expect_chart("{a: 'b', c: 1, d: true, e: '', f: {}, g: [], h: '$x'}",
+               "a: \"b\"\nc: 1\nd: true\ne: \"\"\nf: {}\ng: []\nh: \"$x\"\n");
+  expect_chart("{a: '${image}', b: '${namespace}', c: 'x-${name}', d: '${namespace}/${name}-y'}",
+               "a: {{ $.Values.image | toJson }}\nb: {{ $.Release.Namespace | toJson }}\n"
+               "c: {{ printf \"x-%v\" $.Values.name | toJson }}\n"
+               "d: {{ printf \"%v/%v-y\" $.Release.Namespace $.Values.name | toJson }}\n");
+}
+
+static void test_chart_conditions(void **state) {
+  (void)state;
+  expect_chart("{a: {when: x, b: 1}, c: '${caBundle}', d: 2}",
+               "{{- if $.Values.x }}\na:\n  b: 1\n{{- end }}\n"
+               "{{- if $.Values.caBundle }}\nc: {{ $.Values.caBundle | toJson }}\n{{- end }}\nd: 2\n");
+}
+
+static void test_chart_lists(void **state) {
+  (void)state;
+  expect_chart("{l: [1, {a: 1, b: {c: 2}}, {when: x, a: 3}, {when: w, item: '-${name}'}, '${name}', '${mutatePodsConditions}']}",
+               "l:\n- 1\n- a: 1\n  b:\n    c: 2\n{{- if $.Values.x }}\n- a: 3\n{{- end }}\n"
+               "{{- if $.Values.w }}\n- {{ printf \"-%v\" $.Values.name | toJson }}\n{{- end }}\n- {{ $.Values.name | toJson }}\n"
+               "{{- range $.Values.mutatePodsConditions }}\n- {{ toJson . }}\n{{- end }}\n");
+  expect_chart("{o: {l: [{a: '${caBundle}', b: 1}]}}",
+               "o:\n  l:\n  -\n{{- if $.Values.caBundle }}\n    a: {{ $.Values.caBundle | toJson }}\n{{- end }}\n    b: 1\n");
+}
+
+static void test_chart_objects(void **state) {
+  (void)state;
+  struct mg_buf buf;
+  struct mg_err err = {0};
+  mg_buf_init(&buf, &arena, 1 << 20);
+  mg_node skeleton = scene_yaml(&arena, "objects: [{file: n, object: {kind: Namespace}}, {file: 'f-${class}', each: classes,"
+                                        " object: {a: '${class}'}}, {file: g, when: x, object: {b: 1}}]");
+  assert_int_equal(mg_manifests_chart(skeleton, collect_text, &buf, &err), 0);
+  const char *want = "f-classes|" HEAD "{{- range $item := $.Values.classes }}\n---\na: {{ $item.class | toJson }}\n{{- end }}\n"
+                     "g|" HEAD "{{- if $.Values.x }}\nb: 1\n{{- end }}\n";
+  if (!mg_str_is(mg_buf_str(&buf), want)) fail_msg("got:    %.*s\nwanted: %s", MG_FMT(mg_buf_str(&buf)), want);
+}
+
+static void test_chart_values(void **state) {
+  (void)state;
+  struct mg_buf buf;
+  mg_buf_init(&buf, &arena, 1 << 20);
+  mg_node given = mg_make_copy(&doc, scene_yaml(&arena, "{name: g8, kubeNamespaces: [a], image: '{{ x }}: #', unknown: 1}"));
+  mg_manifests_values(given, &buf);
+  mg_str text = mg_buf_str(&buf);
+  assert_true(mg_str_has(text, MG_S("\nname: g8\n")) && mg_str_has(text, MG_S("\nexemptNamespaces:\n- a\n")));
+  assert_true(mg_str_has(text, MG_S("\nimage: \"{{ x }}: #\"\n")) && mg_str_has(text, MG_S("\nselfSigned: false\n")));
+  assert_false(mg_str_has(text, MG_S("unknown")));
 }
 
 static int refuse(void *ctx, mg_str file, mg_node object, struct mg_err *err) {
@@ -153,7 +228,7 @@ static mg_str load_rules(const char *policies) {
 
 static void test_rules_of_one_kind(void **state) {
   (void)state;
-  assert_int_equal(load_rules(POLICY("p", "  match: {kinds: [Job]}\n  rules: [{gpuLimits: {}}]")).n, 0);
+  assert_int_equal(load_rules(POLICY("p", "  match: {kinds: [Job.batch]}\n  rules: [{gpuLimits: {}}]")).n, 0);
   expect_json(variables, "{\"validateWorkloads\":[" RULE("\"batch\"", "\"*\"", USUAL, "\"jobs\"") "],\"validate\":true}");
 }
 
@@ -165,7 +240,7 @@ static void test_no_policy_no_rule(void **state) {
 
 static void test_pods_have_their_own_webhook(void **state) {
   (void)state;
-  load_rules(POLICY("p", "  match: {kinds: [Pod, Job]}\n  rules: [{tolerations: {forEachAccelerator: true}}]"));
+  load_rules(POLICY("p", "  match: {kinds: [Pod, Job.batch]}\n  rules: [{tolerations: {forEachAccelerator: true}}]"));
   expect_json(MG_GET(variables, "validatePods"),
               "[" RULE("\"\"", "\"*\"", USUAL, "\"pods\",\"pods/ephemeralcontainers\",\"pods/resize\"") "]");
   expect_json(MG_GET(variables, "mutatePods"), "[" RULE("\"\"", "\"*\"", USUAL, "\"pods\"") "]");
@@ -449,7 +524,7 @@ static void test_context_has_maps_of_its_own(void **state) {
                                                "{\"configmap\":\"n-context\",\"data\":{\"c.yaml\":\"2\"}}]");
   expect_json(MG_GET(variables, "contextSources"), "[{\"configMap\":{\"name\":\"n-context\"}}]");
   assert_int_equal(put_files(both, 1, &err), 0);
-  expect_json(MG_GET(variables, "contextArgument"), "absent");
+  expect_json(MG_GET(variables, "contextSources"), "absent");
   assert_int_equal(put_files(both, 0, &err), 0);
   expect_json(MG_GET(variables, "configmaps"), "[{\"configmap\":\"n-policies\"}]");
 }
@@ -540,6 +615,11 @@ int main(void) {
       CASE(test_dollars_that_are_no_variables),
       CASE(test_a_list_in_a_list_is_its_items),
       CASE(test_each),
+      CASE(test_chart_strings),
+      CASE(test_chart_conditions),
+      CASE(test_chart_lists),
+      CASE(test_chart_objects),
+      CASE(test_chart_values),
       CASE(test_the_first_failure_ends_it),
       CASE(test_memory_that_runs_out_is_told),
       CASE(test_rules_of_one_kind),

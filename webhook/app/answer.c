@@ -7,27 +7,35 @@
 #include <time.h>
 
 #include "admit/admit.h"
+#include "app/images.h"
 #include "base/log.h"
 #include "http/metrics.h"
 
 #define ALLOWED_FIRST 100 /* allowed reviews that are logged one by one at level debug; then each ALLOWED_EACHth */
 #define ALLOWED_EACH 100
+#define WAIT_MS 5000   /* for registries, at most */
+#define ANSWER_MS 1000 /* of the caller's time-out that are left for the answer */
 
 struct generation {
   struct generation *older; /* in the list of those that were replaced */
   struct mg_snapshot *snapshot;
-  struct mg_metrics *metrics;
+  struct mg_registry *registry; /* the answerer's; NULL: no policy asks */
+  struct mg_metrics *metrics; /* shared by generations that differ in context only, whose number is the same, too */
   uint64_t number;
   int64_t since;
   atomic_uint users; /* reviews that see it */
 };
 
 struct mg_answerer {
+  pthread_mutex_t publishing; /* of who makes the next generation; the first to be taken */
+  struct mg_snapshot *files;  /* policies with the context of files */
+  struct mg_context *live;    /* what is watched beside them; NULL: nothing is */
   pthread_mutex_t lock; /* of `now`, for as long as it takes to count a user */
   struct generation *now;
   /* Whoever adds counters up or moves them to the next generation, so that nobody reads half of it; never in a review. */
   pthread_mutex_t sums;
   struct generation *old;
+  struct mg_registry *registry; /* from the first generation on that needs it; under `publishing` and `sums` */
   char *version;
   _Atomic uint64_t allowed;
 };
@@ -91,18 +99,45 @@ static int make_metrics(struct generation *g, const char *version, struct mg_err
 static void generation_free(struct generation *g) {
   if (!g) return;
   mg_snapshot_unref(g->snapshot);
-  mg_metrics_free(g->metrics);
+  mg_metrics_unref(g->metrics);
   free(g);
 }
 
-static int generation_new(struct generation **ret, struct mg_snapshot *snapshot, const char *version, struct mg_err *err) {
+/* Under `publishing`. The registry for these policies; NULL: they need none. */
+static int find_registry(struct mg_answerer *answerer, const struct mg_snapshot *files, struct mg_registry **ret,
+                         struct mg_err *err) {
+  struct mg_registry *registry = answerer->registry;
+  *ret = NULL;
+  if (!mg_images_needed(files)) return 0;
+  int code = mg_images_use(&registry, files, NULL, err);
+  if (code < 0) return code;
+  pthread_mutex_lock(&answerer->sums);
+  *ret = answerer->registry = registry;
+  pthread_mutex_unlock(&answerer->sums);
+  return 0;
+}
+
+/* Out of the files' snapshot and what is watched. `like`: a generation with the same policies, or NULL. */
+static int generation_new(struct generation **ret, struct mg_answerer *answerer, struct mg_snapshot *files,
+                          const struct mg_context *live, const struct generation *like, struct mg_err *err) {
   struct generation *g = calloc(1, sizeof *g);
-  if (!g) {
+  struct mg_snapshot *snapshot = live ? mg_snapshot_with(files, live) : mg_snapshot_ref(files);
+  if (!g || !snapshot) {
+    free(g);
     mg_snapshot_unref(snapshot);
     return mg_err_set(err, MG_E_NOMEM, "out of memory");
   }
   *g = (struct generation){.snapshot = snapshot, .number = 1, .since = (int64_t)time(NULL)};
-  int code = make_metrics(g, version, err);
+  int code = 0;
+  if (like) {
+    g->number = like->number;
+    g->since = like->since;
+    g->registry = like->registry;
+    g->metrics = mg_metrics_ref(like->metrics);
+  } else {
+    code = find_registry(answerer, files, &g->registry, err);
+    if (code == 0) code = make_metrics(g, answerer->version, err);
+  }
   if (code < 0) generation_free(g);
   else *ret = g;
   return code;
@@ -117,9 +152,11 @@ int mg_answerer_new(struct mg_answerer **ret, struct mg_snapshot *snapshot, cons
     mg_snapshot_unref(snapshot);
     return mg_err_set(err, MG_E_NOMEM, "out of memory");
   }
+  answerer->files = snapshot;
+  pthread_mutex_init(&answerer->publishing, NULL);
   pthread_mutex_init(&answerer->lock, NULL);
   pthread_mutex_init(&answerer->sums, NULL);
-  int code = generation_new(&answerer->now, snapshot, version, err);
+  int code = generation_new(&answerer->now, answerer, snapshot, NULL, NULL, err);
   if (code < 0) {
     mg_answerer_free(answerer);
     return code;
@@ -137,6 +174,10 @@ void mg_answerer_free(struct mg_answerer *answerer) {
     answerer->old = g->older;
     generation_free(g);
   }
+  mg_registry_free(answerer->registry);
+  mg_snapshot_unref(answerer->files);
+  mg_context_unref(answerer->live);
+  pthread_mutex_destroy(&answerer->publishing);
   pthread_mutex_destroy(&answerer->lock);
   pthread_mutex_destroy(&answerer->sums);
   free(answerer->version);
@@ -149,7 +190,7 @@ static struct generation *cut_unused(struct mg_answerer *answerer) {
   while (*link) {
     struct generation *g = *link;
     bool used = atomic_load_explicit(&g->users, memory_order_acquire) > 0;
-    mg_metrics_carry(answerer->now->metrics, g->metrics);
+    if (g->metrics != answerer->now->metrics) mg_metrics_carry(answerer->now->metrics, g->metrics);
     if (used) {
       link = &g->older;
       continue;
@@ -174,22 +215,49 @@ bool mg_answerer_tidy(struct mg_answerer *answerer) {
   return all;
 }
 
-int mg_answerer_swap(struct mg_answerer *answerer, struct mg_snapshot *snapshot, struct mg_err *err) {
-  struct generation *g = NULL;
-  int code = generation_new(&g, snapshot, answerer->version, err);
-  if (code < 0) return code;
+/* Under `publishing`. */
+static void use(struct mg_answerer *answerer, struct generation *g) {
   pthread_mutex_lock(&answerer->sums);
   struct generation *old = answerer->now;
-  g->number = old->number + 1;
   pthread_mutex_lock(&answerer->lock);
   answerer->now = g;
   pthread_mutex_unlock(&answerer->lock);
   old->older = answerer->old;
   answerer->old = old;
-  mg_metrics_carry(g->metrics, old->metrics);
+  if (g->metrics != old->metrics) mg_metrics_carry(g->metrics, old->metrics);
   pthread_mutex_unlock(&answerer->sums);
   (void)mg_answerer_tidy(answerer);
-  return 0;
+}
+
+int mg_answerer_swap(struct mg_answerer *answerer, struct mg_snapshot *snapshot, struct mg_err *err) {
+  struct generation *g = NULL;
+  pthread_mutex_lock(&answerer->publishing);
+  int code = generation_new(&g, answerer, snapshot, answerer->live, NULL, err);
+  if (code == 0) {
+    struct mg_snapshot *old = answerer->files;
+    g->number = answerer->now->number + 1;
+    answerer->files = snapshot;
+    snapshot = old;
+    use(answerer, g);
+  }
+  pthread_mutex_unlock(&answerer->publishing);
+  mg_snapshot_unref(snapshot);
+  return code;
+}
+
+int mg_answerer_context(struct mg_answerer *answerer, struct mg_context *context, struct mg_err *err) {
+  struct generation *g = NULL;
+  pthread_mutex_lock(&answerer->publishing);
+  int code = generation_new(&g, answerer, answerer->files, context, answerer->now, err);
+  if (code == 0) {
+    struct mg_context *old = answerer->live;
+    answerer->live = context;
+    context = old;
+    use(answerer, g);
+  }
+  pthread_mutex_unlock(&answerer->publishing);
+  mg_context_unref(context);
+  return code;
 }
 
 void mg_answerer_refused(struct mg_answerer *answerer, enum mg_refusal why) {
@@ -210,10 +278,41 @@ void mg_answerer_expiry(struct mg_answerer *answerer, int64_t unix_seconds) {
   give_back(g);
 }
 
+/* Worked out when asked, since time alone moves them. */
+static void count_exceptions(const struct mg_snapshot *snapshot, uint32_t counts[MG_EXCEPTION_STATES]) {
+  int64_t now = (int64_t)time(NULL);
+  for (uint32_t i = 0; i < mg_snapshot_exception_count(snapshot); i++)
+    counts[mg_exception_state(mg_snapshot_exception(snapshot, i), now)]++;
+}
+
+static void write_exceptions(const struct mg_snapshot *snapshot, struct mg_buf *out) {
+  uint32_t counts[MG_EXCEPTION_STATES] = {0};
+  count_exceptions(snapshot, counts);
+  mg_metrics_head(out, "mlgate_exceptions", "gauge", "Exceptions; expiring: in fourteen days; expired ones exempt nothing.");
+  for (int i = 0; i < MG_EXCEPTION_STATES; i++)
+    mg_buf_printf(out, "mlgate_exceptions{state=\"%s\"} %u\n", mg_exception_state_words[i], counts[i]);
+}
+
+static void write_giving(const struct mg_snapshot *snapshot, struct mg_buf *out) {
+  mg_metrics_head(out, "mlgate_limit_ranges_giving_accelerators", "gauge",
+                  "LimitRanges known whose maximum alone gives accelerators to containers that ask for none.");
+  mg_buf_printf(out, "mlgate_limit_ranges_giving_accelerators %u\n", mg_snapshot_context(snapshot)->giving);
+}
+
+static void write_lookups(const struct mg_registry *registry, struct mg_buf *out) {
+  mg_metrics_head(out, "mlgate_image_lookups_total", "counter", "Images asked for, by what came of it.");
+  for (int i = 0; i < MG_REGISTRY_RESULTS; i++)
+    mg_buf_printf(out, "mlgate_image_lookups_total{result=\"%s\"} %" PRIu64 "\n", mg_registry_result_words[i],
+                  registry ? mg_registry_count(registry, (enum mg_registry_result)i) : 0);
+}
+
 void mg_answerer_metrics(struct mg_answerer *answerer, struct mg_buf *out) {
   (void)mg_answerer_tidy(answerer);
   pthread_mutex_lock(&answerer->sums);
   mg_metrics_write(answerer->now->metrics, out);
+  write_exceptions(answerer->now->snapshot, out);
+  write_giving(answerer->now->snapshot, out);
+  write_lookups(answerer->registry, out);
   pthread_mutex_unlock(&answerer->sums);
 }
 
@@ -272,17 +371,108 @@ static uint64_t monotonic(void) {
   return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-unsigned mg_answerer_review(struct mg_answerer *answerer, bool mutate, mg_str body, struct mg_arena *arena, mg_str *ret_body) {
+/* ---- waiting for registries ---- */
+
+/* A review that has asked one. It stays with the generation that it began with. */
+struct mg_pending {
+  struct generation *g;
+  struct mg_registry_session *session;
+  uint64_t start; /* monotonic, as `until` is */
+  uint64_t until; /* answered then, with what is known */
+};
+
+void mg_pending_free(struct mg_pending *pending) {
+  if (!pending) return;
+  mg_registry_session_free(pending->session);
+  give_back(pending->g);
+  free(pending);
+}
+
+void mg_pending_wait(struct mg_pending *pending, void (*done)(void *ctx), void *ctx) {
+  uint64_t now = monotonic();
+  int64_t ms = pending->until > now ? (int64_t)((pending->until - now) / 1000000) : 0;
+  mg_registry_session_notify(pending->session, ms > 0 ? ms : 1, done, ctx);
+}
+
+/* A review under way: with a pending part from the first image on that it asks for. */
+struct asking {
+  struct generation *g;
+  struct mg_pending *pending;
+  uint64_t start;
+};
+
+static struct mg_pending *pending_new(struct generation *g, uint64_t start) {
+  struct mg_pending *pending = calloc(1, sizeof *pending);
+  if (!pending) return NULL;
+  if (mg_registry_session_new(&pending->session, g->registry) < 0) {
+    free(pending);
+    return NULL;
+  }
+  atomic_fetch_add_explicit(&g->users, 1, memory_order_relaxed); /* there is one already: the review's */
+  pending->g = g;
+  pending->start = start;
+  return pending;
+}
+
+static enum mg_image_answer ask_image(void *ctx, const struct mg_image_query *query, const struct mg_image_facts **ret_facts,
+                                      const struct mg_image_facts **ret_bases, mg_str *ret_why) {
+  struct asking *asking = ctx;
+  if (!asking->pending) asking->pending = pending_new(asking->g, asking->start);
+  *ret_why = MG_S("out of memory");
+  if (!asking->pending) return MG_IMAGE_UNKNOWN;
+  struct mg_images images = mg_registry_session_images(asking->pending->session);
+  return images.ask(images.ctx, query, ret_facts, ret_bases, ret_why);
+}
+
+/* True: waiting is over, or there was none. */
+static bool is_final(struct asking *asking, const struct mg_review_call *call, const struct mg_answer *answer) {
+  struct mg_pending *pending = asking->pending;
+  if (!answer->waiting || !pending) return true;
+  uint64_t now = monotonic();
+  if (!pending->until) {
+    int64_t ms = call->left_ms - ANSWER_MS;
+    if (ms > WAIT_MS) ms = WAIT_MS;
+    pending->until = now + (ms > 0 ? (uint64_t)ms * 1000000 : 0);
+  }
+  return !call->may_wait || now + 1000000 > pending->until;
+}
+
+static void admit(const struct mg_review_call *call, struct asking *asking, struct mg_arena *arena, struct mg_answer *answer) {
+  const struct mg_images images = {asking, ask_image};
+  const bool ask = asking->g->registry && !call->mutate; /* what /mutate waited for would be waited for once more */
+  mg_admit(asking->g->snapshot, call->mutate ? MG_MUTATE : MG_VALIDATE, call->body, (int64_t)time(NULL), ask ? &images : NULL,
+           arena, answer);
+}
+
+unsigned mg_answerer_review_or_wait(struct mg_answerer *answerer, const struct mg_review_call *call, struct mg_pending **pending,
+                                    struct mg_arena *arena, mg_str *ret_body) {
   struct mg_answer answer = {0};
-  uint64_t start = monotonic();
-  struct generation *g = take(answerer);
-  mg_admit(g->snapshot, mutate ? MG_MUTATE : MG_VALIDATE, body, (int64_t)time(NULL), arena, &answer);
-  uint64_t took = monotonic() - start;
-  count(g, &answer.summary, took);
-  log_review(answerer, g->snapshot, mutate, &answer, took, arena);
-  give_back(g);
-  *ret_body = mg_buf_str(&answer.body);
-  return answer.http_status;
+  struct asking asking = {.pending = *pending, .start = *pending ? (*pending)->start : monotonic()};
+  asking.g = *pending ? (*pending)->g : take(answerer);
+  const bool first = !*pending;
+  admit(call, &asking, arena, &answer);
+  const bool final = is_final(&asking, call, &answer);
+  if (final && answer.waiting) {
+    mg_registry_session_late(asking.pending->session);
+    mg_arena_reset(arena);
+    admit(call, &asking, arena, &answer);
+  }
+  if (final) {
+    uint64_t took = monotonic() - asking.start;
+    count(asking.g, &answer.summary, took);
+    log_review(answerer, asking.g->snapshot, call->mutate, &answer, took, arena);
+    *ret_body = mg_buf_str(&answer.body);
+  }
+  if (first) give_back(asking.g);
+  if (final) mg_pending_free(asking.pending);
+  *pending = final ? NULL : asking.pending;
+  return final ? answer.http_status : 0;
+}
+
+unsigned mg_answerer_review(struct mg_answerer *answerer, bool mutate, mg_str body, struct mg_arena *arena, mg_str *ret_body) {
+  const struct mg_review_call call = {.mutate = mutate, .body = body};
+  struct mg_pending *pending = NULL;
+  return mg_answerer_review_or_wait(answerer, &call, &pending, arena, ret_body);
 }
 
 static void write_time(struct mg_buf *out, const char *name, int64_t at) {
@@ -294,8 +484,13 @@ static void write_time(struct mg_buf *out, const char *name, int64_t at) {
 
 void mg_answerer_describe(struct mg_answerer *answerer, struct mg_buf *out) {
   struct generation *g = take(answerer);
-  mg_buf_printf(out, "policies %u\nexceptions %u\nkinds %u\ngeneration %" PRIu64 "\n", mg_snapshot_policy_count(g->snapshot),
-                mg_snapshot_exception_count(g->snapshot), mg_snapshot_kinds(g->snapshot)->count, g->number);
+  uint32_t exceptions[MG_EXCEPTION_STATES] = {0};
+  count_exceptions(g->snapshot, exceptions);
+  mg_buf_printf(out, "policies %u\nexceptions %u\n", mg_snapshot_policy_count(g->snapshot),
+                mg_snapshot_exception_count(g->snapshot));
+  for (int i = MG_EXCEPTION_EXPIRING; i < MG_EXCEPTION_STATES; i++)
+    if (exceptions[i]) mg_buf_printf(out, "exceptions %s %u\n", mg_exception_state_words[i], exceptions[i]);
+  mg_buf_printf(out, "kinds %u\ngeneration %" PRIu64 "\n", mg_snapshot_kinds(g->snapshot)->count, g->number);
   write_time(out, "loaded", g->since);
   give_back(g);
 }

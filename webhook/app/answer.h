@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "http/refuse.h"
 
+struct mg_context;
 struct mg_snapshot;
 struct mg_answerer;
 
@@ -13,12 +14,30 @@ int mg_answerer_new(struct mg_answerer **ret, struct mg_snapshot *snapshot, cons
   __attribute__((warn_unused_result));
 void mg_answerer_free(struct mg_answerer *answerer); /* NULL is fine */
 
-/* The HTTP status; *ret_body is in the arena. Safe in many threads; allocates nothing else. */
+/* The HTTP status; *ret_body is in the arena. Safe in many threads; allocates nothing else. What registries have not said yet is
+ * not known. */
 unsigned mg_answerer_review(struct mg_answerer *answerer, bool mutate, mg_str body, struct mg_arena *arena, mg_str *ret_body);
 
-/* Every review that begins from now on sees this snapshot, and what was counted goes on. One caller at a time; takes the
- * reference, also on failure, and then all is as it was. */
+/* The same for who can wait for registries: 0 means that there is no answer yet. Then *pending is to be waited for, and the same
+ * review to be asked again with it (NULL at first). The answer ends it. */
+struct mg_pending;
+struct mg_review_call {
+  bool mutate, may_wait;
+  mg_str body;
+  int64_t left_ms; /* of the caller's time-out */
+};
+unsigned mg_answerer_review_or_wait(struct mg_answerer *answerer, const struct mg_review_call *call, struct mg_pending **pending,
+                                    struct mg_arena *arena, mg_str *ret_body);
+/* Calls back once, from any thread and maybe at once: when all has come, or it is time to answer without. */
+void mg_pending_wait(struct mg_pending *pending, void (*done)(void *ctx), void *ctx);
+void mg_pending_free(struct mg_pending *pending); /* nobody waits for the answer any more; NULL is fine */
+
+/* Every review that begins from now on sees this snapshot, and what was counted goes on. Takes the reference, also on failure,
+ * and then all is as it was. */
 int mg_answerer_swap(struct mg_answerer *answerer, struct mg_snapshot *snapshot, struct mg_err *err)
+  __attribute__((warn_unused_result));
+/* The same for what is watched in the cluster, with the policies of now and those that come; takes the reference. Any thread. */
+int mg_answerer_context(struct mg_answerer *answerer, struct mg_context *context, struct mg_err *err)
   __attribute__((warn_unused_result));
 /* Frees generations that no review sees any more; false: some are left. Never called by a review, which has no time for it. */
 bool mg_answerer_tidy(struct mg_answerer *answerer);

@@ -13,7 +13,7 @@
 struct certs_options {
   const char *out, *secret, *service, *ns;
   struct mg_strings hooks, dns, ips;
-  struct mg_opt_int days, ca_days, overlap, now;
+  struct mg_opt_int days, ca_days, overlap, wait, now;
   bool force, at_once;
   struct mg_api_options api;
 };
@@ -22,7 +22,8 @@ struct certs_options {
 static const struct mg_option options[] = {
     {"out", "DIR", &mg_o_text, AT(out), .doc = "keep them as files there [certs]"},
     {"secret", "NS/NAME", &mg_o_text, AT(secret), .doc = "or in a Secret"},
-    {"patch-webhooks", "NAME", &mg_o_list, AT(hooks), .doc = "caBundle follows; repeats"},
+    {"patch-webhooks", "NAME", &mg_o_list, AT(hooks), .doc = "caBundle follows; or validating/NAME, mutating/NAME"},
+    {"wait", "SECONDS", &mg_o_number, AT(wait), .doc = "for webhooks that are not there yet", .def = "0", .max = 86400},
     {"service", "NAME", &mg_o_text, AT(service), .doc = "the Service that is called [mlgate]"},
     {"namespace", "NS", &mg_o_text, AT(ns), .doc = "its namespace [mlgate-system]"},
     {"dns", "NAME", &mg_o_list, AT(dns), .doc = "one more name; repeats"},
@@ -110,6 +111,7 @@ static int find_place(struct work *w, bool writes) {
   if (!o->secret) w->place.dir = o->out ? o->out : "certs";
   w->place.hooks = o->hooks.items;
   w->place.n_hooks = writes ? o->hooks.count : 0;
+  w->place.wait = o->wait.value;
   int code = o->secret ? split_secret(w) : 0;
   if (code < 0 || (!o->secret && !w->place.n_hooks)) return code;
   mg_api_wipe_json();

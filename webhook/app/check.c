@@ -3,12 +3,10 @@
 #include <time.h>
 
 #include "app/command.h"
+#include "app/images.h"
 #include "app/inputs.h"
 #include "app/judge.h"
 #include "app/policies.h"
-
-#define DAY 86400
-#define ENDS_SOON (14 * DAY)
 
 struct check_options {
   struct mg_policy_files files;
@@ -16,8 +14,11 @@ struct check_options {
   uint32_t operation;
   struct mg_strings groups, formats;
   struct mg_opt_int warn_exit_code, now;
-  bool allow_empty;
+  bool allow_empty, offline;
 };
+
+#define ROUNDS 8               /* of asking registries: what is known of one image may bring up more */
+#define ROUND_MS (60 * 1000)
 
 #define AT(member) offsetof(struct check_options, member)
 static const struct mg_option options[] = {
@@ -30,6 +31,7 @@ static const struct mg_option options[] = {
     {"format", "F[=FILE]", &mg_o_list, AT(formats), .doc = "text or json, to FILE; repeats [text]"},
     {"warn-exit-code", "N", &mg_o_number, AT(warn_exit_code), .doc = "exit with N where something warns",
      .max = 255},
+    {"offline", NULL, &mg_o_flag, AT(offline), .doc = "ask no registry: imageSize is left out"},
     {"allow-empty", NULL, &mg_o_flag, AT(allow_empty), .doc = "nothing to check is no error"},
     {"now", "TIME", &mg_o_time, AT(now), .doc = "date or timestamp for exceptions [now]"},
     MG_OPTIONS_END,
@@ -48,11 +50,9 @@ static mg_str expires_text(const struct mg_exception *e, char *text, size_t size
 static void report_exceptions(struct mg_report *report, const struct mg_snapshot *snapshot, const bool *matched, int64_t now) {
   for (uint32_t i = 0; i < mg_snapshot_exception_count(snapshot); i++) {
     const struct mg_exception *e = mg_snapshot_exception(snapshot, i);
-    struct mg_report_exception line = {.name = e->name, .state = MG_EXCEPTION_ACTIVE};
+    struct mg_report_exception line = {.name = e->name, .state = mg_exception_state(e, now)};
     char text[32];
-    if (e->expires <= now) line.state = MG_EXCEPTION_EXPIRED;
-    else if (e->expires - now <= ENDS_SOON) line.state = MG_EXCEPTION_EXPIRING;
-    else if (!matched[i]) continue;
+    if (line.state == MG_EXCEPTION_ACTIVE && !matched[i]) continue;
     line.expires = expires_text(e, text, sizeof text);
     mg_pos(e->at, &line.pos);
     mg_report_exception(report, &line);
@@ -73,9 +73,51 @@ static int find_inputs(struct mg_inputs *inputs, const struct mg_strings *args, 
   return 0;
 }
 
+/* All files before any is judged, so that registries are asked for all images at one time. */
+static int ask_registries(struct mg_judge *judge, struct mg_registry_session *session, const struct mg_inputs *inputs,
+                          struct mg_err *err) {
+  int code = 0;
+  for (int i = 0; i < ROUNDS && code == 0; i++) {
+    judge->waiting = false;
+    for (size_t f = 0; f < inputs->count && code == 0; f++) code = mg_judge_ask(judge, &inputs->items[f], err);
+    if (!judge->waiting || !mg_images_wait(session, ROUND_MS)) break;
+  }
+  mg_registry_session_late(session);
+  return code;
+}
+
+/* Registries, where a policy needs them. */
+struct asking {
+  struct mg_registry *registry;
+  struct mg_registry_session *session;
+  struct mg_images images;
+};
+
+static void asking_fini(struct asking *asking) {
+  mg_registry_session_free(asking->session);
+  mg_registry_free(asking->registry);
+}
+
+static int open_registries(const struct check_options *o, struct mg_judge *judge, struct asking *ret, struct mg_err *err) {
+  if (!mg_images_needed(judge->snapshot)) return 0;
+  if (o->offline) {
+    fputs("mlgate check: --offline: no registry is asked, and imageSize is left out\n", stderr);
+    return 0;
+  }
+  int code = mg_images_use(&ret->registry, judge->snapshot, mg_images_own_auth(&judge->keep), err);
+  if (code < 0) return code;
+  if (mg_registry_session_new(&ret->session, ret->registry) < 0) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  ret->images = mg_registry_session_images(ret->session);
+  judge->visitor.usual.images = &ret->images;
+  return 0;
+}
+
 static int check(const struct check_options *o, struct mg_judge *judge, const struct mg_strings *args, struct mg_err *err) {
+  __attribute__((cleanup(asking_fini))) struct asking asking = {0};
   struct mg_inputs inputs = {.arena = &judge->keep};
   int code = find_inputs(&inputs, args, err);
+  if (code == 0) code = open_registries(o, judge, &asking, err);
+  if (code == 0 && asking.session) code = ask_registries(judge, asking.session, &inputs, err);
   for (size_t i = 0; code == 0 && i < inputs.count; i++) code = mg_judge_file(judge, &inputs.items[i], err);
   if (code < 0) return code;
   report_exceptions(judge->report, judge->snapshot, judge->matched, judge->now);
@@ -103,7 +145,10 @@ static int run(const void *given, const struct mg_strings *args) {
   int code = mg_report_new(&report, o->formats.items, o->formats.count, &err);
   if (code == 0 && mg_load_policies(&o->files, &snapshot) < 0) return MG_EXIT_USAGE;
   if (code == 0) {
-    struct mg_request usual = {.ns = mg_str_of(o->ns), .user = mg_str_of(o->user), .operation = (enum mg_operation)o->operation};
+    struct mg_request usual = {.ns = mg_str_of(o->ns),
+                               .user = mg_str_of(o->user),
+                               .operation = (enum mg_operation)o->operation,
+                               .as_written = true};
     code = mg_judge_init(&judge, snapshot, report, &usual, &o->groups, &err);
   }
   if (code == 0) {

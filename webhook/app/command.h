@@ -19,3 +19,6 @@ extern const struct mg_command mg_command_serve;
 extern const struct mg_command mg_command_check;
 extern const struct mg_command mg_command_certs;
 extern const struct mg_command mg_command_manifests;
+extern const struct mg_command mg_command_schema;
+extern const struct mg_command mg_command_explain;
+extern const struct mg_command mg_command_image;

@@ -180,10 +180,59 @@ static void judge_text(struct mg_judge *judge, const char *file) {
   left_duplicates(&document, source, more);
 }
 
+/* ---- what registries are asked ---- */
+
+static int ask_object(void *ctx, const struct mg_request *request, mg_str api_version, struct mg_err *err) {
+  struct mg_judge *judge = ctx;
+  struct mg_verdict verdict;
+  (void)api_version;
+  int code = mg_evaluate(judge->snapshot, request, MG_PHASE_MUTATE | MG_PHASE_VALIDATE, judge->now, &judge->arena, &verdict, err);
+  if (code == 0) judge->waiting |= verdict.waiting;
+  return code;
+}
+
+static void ask_nothing(void *ctx, mg_node node) {
+  (void)ctx, (void)node;
+}
+
+static int ask_on(void *ctx, mg_node at, const char *message) {
+  (void)ctx, (void)at, (void)message;
+  return 0;
+}
+
+/* Standard input can be read only once. */
+static int read_input(struct mg_judge *judge, const char *path, struct mg_err *err) {
+  if (strcmp(path, "-") != 0 || !judge->standard.p) return mg_input_read(path, &judge->text, err);
+  judge->text.n = 0;
+  mg_buf_put(&judge->text, judge->standard);
+  return judge->text.failed ? mg_err_set(err, MG_E_NOMEM, "out of memory") : 0;
+}
+
+static int keep_standard(struct mg_judge *judge, const char *path, struct mg_err *err) {
+  if (strcmp(path, "-") != 0 || judge->standard.p) return 0;
+  judge->standard = mg_arena_dup(&judge->keep, mg_buf_str(&judge->text));
+  return judge->standard.p ? 0 : mg_err_set(err, MG_E_NOMEM, "out of memory");
+}
+
+int mg_judge_ask(struct mg_judge *judge, const struct mg_input *input, struct mg_err *err) {
+  struct mg_file_doc *docs = NULL;
+  struct mg_err why = {0};
+  struct mg_read how = {.limits = {MG_INPUT_MAX_BYTES, MG_JUDGE_DEPTH, MG_JUDGE_CELLS}, .file = input->path, .last_wins = true};
+  struct mg_object_visitor visitor = judge->visitor;
+  visitor.ctx = judge, visitor.object = ask_object, visitor.skipped = ask_nothing, visitor.error = ask_on;
+  mg_arena_reset(&judge->arena);
+  if (input->problem || read_input(judge, input->path, &why) < 0) return 0; /* it is told when the file is judged */
+  if (keep_standard(judge, input->path, err) < 0) return MG_E_NOMEM;
+  (void)mg_yaml_read(&docs, &judge->arena, mg_buf_str(&judge->text), &how, &why);
+  for (; docs; docs = docs->next)
+    if (mg_root(&docs->doc).at && mg_objects_visit(&visitor, mg_root(&docs->doc), &judge->arena, &why) < 0) return 0;
+  return 0;
+}
+
 int mg_judge_file(struct mg_judge *judge, const struct mg_input *input, struct mg_err *err) {
   struct mg_err why = {0};
   mg_arena_reset(&judge->arena);
-  if (input->problem || mg_input_read(input->path, &judge->text, &why) < 0) {
+  if (input->problem || read_input(judge, input->path, &why) < 0) {
     report_error(judge, input->path, 0, 0, input->problem ? input->problem : why.text);
     if (judge->text.failed) return mg_err_set(err, MG_E_NOMEM, "%s: out of memory", input->path);
     return 0;

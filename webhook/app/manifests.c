@@ -8,9 +8,11 @@
 #include <sys/stat.h>
 
 #include "app/command.h"
+#include "app/images.h"
 #include "base/embedded.h"
 #include "certs/certs.h"
 #include "certs/pem.h"
+#include "cluster/live.h"
 #include "doc/yaml.h"
 #include "doc/yaml_write.h"
 #include "kube/name.h"
@@ -19,16 +21,17 @@
 #define OUTPUT_MAX ((size_t)256 << 20)
 #define NOTES_MAX ((size_t)1 << 16)
 #define PATH_LENGTH 4096
-#define GRACE 5  /* seconds that the server goes on serving after SIGTERM */
-#define DRAIN 30 /* the longest time-out of a webhook, which is what it then waits for */
-#define SPARE 10 /* before it is killed */
+#define GRACE 5         /* seconds that the server goes on serving after SIGTERM */
+#define DRAIN 30        /* the longest time-out of a webhook, which is what it then waits for */
+#define CRON_JOB_MAX 52 /* bytes of a CronJob's name, so that its Jobs can have longer ones */
+#define SPARE 10        /* before it is killed */
 
 /* There is no --port: see variable_name in options.c. */
 struct manifests_options {
   struct mg_policy_files files;
-  const char *ns, *name, *image, *tls_secret, *ca_file, *out;
+  const char *ns, *name, *image, *tls_secret, *ca_file, *out, *chart;
   struct mg_opt_int replicas, timeout, tls_port, plain_port, https_port;
-  bool cert_manager, service_monitor;
+  bool self_signed, cert_manager, service_monitor, live_context, values;
   uint32_t conditions; /* enum conditions */
 };
 
@@ -44,8 +47,10 @@ static const struct mg_option options[] = {
     {"replicas", "N", &mg_o_number, AT(replicas), .doc = "servers", .def = "3", .min = 1, .max = 1000},
     {"timeout", "SECONDS", &mg_o_number, AT(timeout), .doc = "of a review", .def = "5", .min = 1, .max = 30},
     {"ca-file", "FILE", &mg_o_text, AT(ca_file), .doc = "PEM: who signed the server's certificate"},
+    {"self-signed", NULL, &mg_o_flag, AT(self_signed), .doc = "let a Job and a CronJob of mlgate make and renew it"},
     {"cert-manager", NULL, &mg_o_flag, AT(cert_manager), .doc = "let cert-manager make and renew it"},
     {"tls-secret", "NAME", &mg_o_text, AT(tls_secret), .doc = "Secret with tls.crt and tls.key; NAME-tls if not given"},
+    {"live-context", NULL, &mg_o_flag, AT(live_context), .doc = "let the server watch what policies need"},
     {"service-monitor", NULL, &mg_o_flag, AT(service_monitor), .doc = "for the Prometheus operator"},
     {"match-conditions", "HOW", &mg_o_word, AT(conditions), .words = condition_words, .def = "basic",
      .doc = "basic, or derived: Pods that no policy is about stay in the API server"},
@@ -54,6 +59,8 @@ static const struct mg_option options[] = {
      .max = 65535},
     {"plain-port", "N", &mg_o_number, AT(plain_port), .doc = "health and metrics", .def = "8080", .min = 1024, .max = 65535},
     {"out", "DIR", &mg_o_text, AT(out), .doc = "write files there, one an object, not to stdout"},
+    {"values", NULL, &mg_o_flag, AT(values), .doc = "the values of the Helm chart instead"},
+    {"chart", "DIR", &mg_o_text, AT(chart), .doc = "write templates and values of the Helm chart there instead"},
     MG_OPTIONS_END,
 };
 
@@ -100,9 +107,14 @@ static int check_names(const struct manifests_options *o, struct mg_err *err) {
   /* A Service's name may not begin with a digit. */
   if (!mg_name_is_dns_label(mg_str_of(o->name)) || (o->name[0] >= '0' && o->name[0] <= '9'))
     return mg_err_set(err, MG_E_USAGE, "--name: \"%s\" is no name of a Service", o->name);
+  if ((o->out != NULL) + (o->chart != NULL) + o->values > 1)
+    return mg_err_set(err, MG_E_USAGE, "--out, --chart and --values exclude each other");
+  if (o->self_signed && strlen(o->name) > CRON_JOB_MAX - strlen("-certificates"))
+    return mg_err_set(err, MG_E_USAGE, "--name: \"%s-certificates\" is too long for a CronJob", o->name);
   if (o->tls_secret && !mg_name_is_dns_subdomain(mg_str_of(o->tls_secret)))
     return mg_err_set(err, MG_E_USAGE, "--tls-secret: \"%s\" is no name of a Secret", o->tls_secret);
-  if (o->ca_file && o->cert_manager) return mg_err_set(err, MG_E_USAGE, "--ca-file and --cert-manager exclude each other");
+  if ((o->ca_file != NULL) + o->cert_manager + o->self_signed > 1)
+    return mg_err_set(err, MG_E_USAGE, "--ca-file, --cert-manager and --self-signed exclude each other");
   if (o->tls_port.value == o->plain_port.value)
     return mg_err_set(err, MG_E_USAGE, "--tls-port and --plain-port are both %" PRId64, o->tls_port.value);
   return 0;
@@ -116,6 +128,7 @@ static void set_namespaces(struct work *w) {
     push(list, mg_str_of(names[i]));
     own |= strcmp(names[i], w->options->ns) == 0;
   }
+  mg_put(w->variables, MG_S("kubeNamespaces"), mg_make_copy(&w->doc, list));
   if (!own) push(list, mg_str_of(w->options->ns));
   mg_put(w->variables, MG_S("exemptNamespaces"), list);
 }
@@ -155,6 +168,7 @@ static int set_options(struct work *w, struct mg_err *err) {
   mg_str name = mg_str_of(o->name);
   set_text(w, "name", name);
   set_text(w, "namespace", mg_str_of(o->ns));
+  set_text(w, "revision", MG_S("")); /* only Helm counts */
   set_text(w, "image", mg_str_of(o->image));
   set_text(w, "tlsSecret", o->tls_secret ? mg_str_of(o->tls_secret) : mg_arena_printf(&w->arena, "%s-tls", o->name));
   set_number(w, "replicas", o->replicas.value);
@@ -164,6 +178,7 @@ static int set_options(struct work *w, struct mg_err *err) {
   set_number(w, "servicePort", o->https_port.value);
   set_number(w, "grace", GRACE);
   set_number(w, "termination", GRACE + DRAIN + SPARE);
+  set_true(w, "selfSigned", o->self_signed);
   set_true(w, "certManager", o->cert_manager);
   set_true(w, "serviceMonitor", o->service_monitor);
   set_namespaces(w);
@@ -171,8 +186,37 @@ static int set_options(struct work *w, struct mg_err *err) {
   return code < 0 ? code : set_ca(w, err);
 }
 
+/* The rule of a group is made when the first of its kinds comes. */
+static mg_node rule_of(struct work *w, mg_node rules, mg_str group) {
+  static const char *const verbs[] = {"get", "list", "watch"};
+  for (mg_node rule = mg_first(rules); rule.at; rule = mg_next(rule))
+    if (mg_str_eq(mg_string(mg_first(MG_GET(rule, "apiGroups"))), group)) return rule;
+  mg_node rule = mg_make(&w->doc, MG_OBJECT), groups = mg_make(&w->doc, MG_ARRAY), list = mg_make(&w->doc, MG_ARRAY);
+  push(groups, group);
+  for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) push(list, mg_str_of(verbs[i]));
+  mg_put(rule, MG_S("apiGroups"), groups);
+  mg_put(rule, MG_S("resources"), mg_make(&w->doc, MG_ARRAY));
+  mg_put(rule, MG_S("verbs"), list);
+  mg_push(rules, rule);
+  return rule;
+}
+
+/* liveContext: what the server may watch, as rules of a role; absent where it need not. */
+static void set_live_context(struct work *w) {
+  uint32_t needs = w->options->live_context ? mg_live_kinds(mg_snapshot_needs(w->snapshot)) : 0;
+  mg_node rules = mg_make(&w->doc, MG_ARRAY);
+  for (enum mg_context_kind i = 0; i < MG_CTX_KINDS; i++)
+    if (needs & MG_CTX_BIT(i))
+      push(MG_GET(rule_of(w, rules, mg_str_of(mg_context_group(i))), "resources"), mg_str_of(mg_context_resource(i)));
+  if (needs) mg_put(w->variables, MG_S("liveContext"), rules);
+  mg_put(w->variables, MG_S("mountToken"), mg_make_text(&w->doc, MG_BOOL, needs ? MG_S("true") : MG_S("false")));
+  if (w->options->live_context && !needs) mg_buf_lit(&w->notes, "--live-context: these policies need nothing of the cluster\n");
+}
+
 static int set_variables(struct work *w, struct mg_err *err) {
   int code = set_options(w, err);
+  set_live_context(w);
+  set_true(w, "registries", mg_images_needed(w->snapshot));
   if (code == 0) code = mg_manifests_files(w->variables, mg_str_of(w->options->name), &w->sources, err);
   if (code < 0) return code;
   mg_manifests_rules(w->variables, w->snapshot, &w->notes);
@@ -181,8 +225,8 @@ static int set_variables(struct work *w, struct mg_err *err) {
     mg_buf_lit(&w->notes, "the match conditions follow from these policies: apply them again before other policies are served\n");
   }
   mg_manifests_classes(w->variables, w->snapshot, &w->sources, &w->notes);
-  if (!w->options->ca_file && !w->options->cert_manager)
-    mg_buf_lit(&w->notes, "neither --ca-file nor --cert-manager: the configurations have no caBundle yet\n");
+  if (!w->options->ca_file && !w->options->cert_manager && !w->options->self_signed)
+    mg_buf_lit(&w->notes, "none of --self-signed, --cert-manager, --ca-file: the configurations have no caBundle yet\n");
   return w->arena.failed ? mg_err_set(err, MG_E_NOMEM, "out of memory") : 0;
 }
 
@@ -223,14 +267,41 @@ static int read_skeleton(struct work *w, mg_node *ret, struct mg_err *err) {
   return 0;
 }
 
+static int make_dir(const char *path, struct mg_err *err) {
+  return mkdir(path, 0777) < 0 && errno != EEXIST ? mg_err_set(err, MG_E_IO, "%s: %s", path, strerror(errno)) : 0;
+}
+
+static int emit_template(void *ctx, mg_str file, mg_str text, struct mg_err *err) {
+  return write_file(ctx, file, text, err);
+}
+
+static int render_values(struct work *w, struct mg_err *err) {
+  mg_manifests_values(w->variables, &w->text);
+  return w->text.failed || w->arena.failed ? mg_err_set(err, MG_E_NOMEM, "out of memory") : 0;
+}
+
+static int render_chart(struct work *w, mg_node skeleton, struct mg_err *err) {
+  char templates[PATH_LENGTH];
+  const char *dir = w->options->chart;
+  int n = snprintf(templates, sizeof templates, "%s/templates", dir);
+  if (n < 0 || (size_t)n >= sizeof templates) return mg_err_set(err, MG_E_IO, "%s: the path is too long", dir);
+  int code = make_dir(dir, err);
+  if (code == 0) code = make_dir(templates, err);
+  if (code == 0) code = mg_manifests_chart(skeleton, emit_template, templates, err);
+  if (code == 0) code = render_values(w, err);
+  return code < 0 ? code : write_file(dir, MG_S("values"), mg_buf_str(&w->text), err);
+}
+
 static int render(struct work *w, struct mg_err *err) {
   mg_node skeleton;
-  const char *out = w->options->out;
+  const struct manifests_options *o = w->options;
   int code = read_skeleton(w, &skeleton, err);
+  if (code == 0 && o->out) code = make_dir(o->out, err);
   if (code < 0) return code;
-  if (out && mkdir(out, 0777) < 0 && errno != EEXIST) return mg_err_set(err, MG_E_IO, "%s: %s", out, strerror(errno));
-  code = mg_manifests_expand(skeleton, w->variables, emit, w, err);
-  if (code == 0 && !out) fwrite(w->text.p, 1, w->text.n, stdout);
+  if (o->chart) code = render_chart(w, skeleton, err);
+  else if (o->values) code = render_values(w, err);
+  else code = mg_manifests_expand(skeleton, w->variables, emit, w, err);
+  if (code == 0 && !o->out && !o->chart) fwrite(w->text.p, 1, w->text.n, stdout);
   if (code == 0 && (fflush(stdout) != 0 || ferror(stdout)))
     code = mg_err_set(err, MG_E_IO, "standard output: %s", strerror(errno));
   return code;
@@ -262,4 +333,4 @@ const struct mg_command mg_command_manifests = {
     .name = "manifests", .doc = "render the installation as YAML", .options = options,
     .size = sizeof(struct manifests_options), .run = run,
     .more = "The policies become ConfigMaps; the webhooks ask for what these policies can match.\n"
-            "Install what is labelled app.kubernetes.io/component=server first, =admission last."};
+            "Install what is labelled app.kubernetes.io/component=admission last."};

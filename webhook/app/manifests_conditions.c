@@ -66,7 +66,7 @@ static unsigned traits_of_policy(const struct mg_policy *policy, bool mutate) {
   unsigned ret = 0;
   if (policy->match.accelerators.kind == MG_ACC_SOME || policy->match.accelerators.kind == MG_ACC_LIST) return BIT(DEVICES);
   for (uint32_t i = 0; i < policy->rule_count; i++)
-    if (!mutate || policy->rules[i].type->mutate) ret |= traits_of_rule(&policy->rules[i]);
+    if (!mutate || mg_rule_type_mutates(policy->rules[i].type)) ret |= traits_of_rule(&policy->rules[i]);
   return ret;
 }
 
@@ -261,7 +261,8 @@ static mg_node conditions_of(struct mg_doc *doc, const struct demand *d) {
 /* Only the whole Pod and its own lists of containers are looked into by the expression. */
 static bool is_plain(const struct mg_kind_row *row) {
   const struct mg_template_row *t = row->templates.count == 1 ? &MG_LIST_AT(row->templates, struct mg_template_row, 0) : NULL;
-  return t && t->path.count == 0 && t->shape == MG_SHAPE_TEMPLATE && t->containers.count == 0 && !row->nested.at;
+  return t && t->path.count == 0 && t->shape == MG_SHAPE_TEMPLATE && !t->containers.count && !t->devices.count &&
+         !row->nested.count;
 }
 
 static struct demand demand_of(const struct mg_snapshot *snapshot, bool pods, bool mutate) {

@@ -14,8 +14,7 @@ static mg_node lookup(const struct scope *s, mg_str name) {
   return value.at ? value : mg_get(s->variables, name);
 }
 
-/* The name in "${name}" at the start; false where there is none. */
-static bool reference(mg_str s, mg_str *ret_name) {
+bool mg_manifests_reference(mg_str s, mg_str *ret_name) {
   size_t end = mg_str_find(s, '}');
   if (!mg_str_starts(s, MG_S("${")) || end == s.n) return false;
   *ret_name = (mg_str){s.p + 2, end - 2};
@@ -33,7 +32,7 @@ static mg_node expand_text(struct scope *s, mg_str text) {
     mg_buf_put(&buf, (mg_str){text.p, dollar});
     text = mg_str_from(text, dollar);
     if (!text.n) break;
-    if (reference(text, &name)) {
+    if (mg_manifests_reference(text, &name)) {
       mg_node value = lookup(s, name);
       if (!value.at) return (mg_node){doc, 0};
       mg_buf_put(&buf, mg_text(value));
@@ -53,6 +52,7 @@ static mg_node expand_object(struct scope *s, mg_node n) {
   struct mg_doc *doc = s->variables.doc;
   mg_node when = MG_GET(n, "when");
   if (when.at && !lookup(s, mg_text(when)).at) return (mg_node){doc, 0};
+  if (when.at && MG_GET(n, "item").at) return expand(s, MG_GET(n, "item"));
   mg_node ret = mg_make(doc, MG_OBJECT);
   for (mg_node key = mg_first(n); key.at; key = mg_next(key))
     if (!mg_str_is(mg_text(key), "when")) mg_put(ret, mg_text(key), expand(s, mg_value(key)));
@@ -80,7 +80,7 @@ static mg_node expand(struct scope *s, mg_node n) {
     return ret;
   }
   if (!mg_is(n, MG_STRING)) return mg_make_copy(doc, n);
-  if (reference(text, &name) && name.n + 3 == text.n) return mg_make_copy(doc, lookup(s, name));
+  if (mg_manifests_reference(text, &name) && name.n + 3 == text.n) return mg_make_copy(doc, lookup(s, name));
   return expand_text(s, text);
 }
 

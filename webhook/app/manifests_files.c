@@ -110,8 +110,6 @@ static int add_volume(mg_node variables, mg_str name, bool context, const struct
     if (sources->items[i].context_only == context) code = add_file(&v, &sources->items[i], i + 1, err);
   if (!context && !v.map.at) open_map(&v); /* the volume needs one, and an empty directory is no mistake */
   if (v.map.at) mg_put(variables, list, v.sources);
-  if (v.map.at && context)
-    mg_put(variables, MG_S("contextArgument"), mg_make_text(doc, MG_STRING, MG_S("--context=/etc/mlgate/context")));
   return code;
 }
 

@@ -27,7 +27,7 @@ static unsigned operations_of(const struct mg_policy *policy) {
 
 static bool mutates(const struct mg_policy *policy) {
   for (uint32_t i = 0; i < policy->rule_count; i++)
-    if (policy->rules[i].type->mutate) return policy->action == MG_ENFORCE;
+    if (mg_rule_type_mutates(policy->rules[i].type)) return policy->action == MG_ENFORCE;
   return false;
 }
 

@@ -36,6 +36,7 @@ static int visit_review(struct visit *visit, mg_node root) {
     visit->visitor->skipped(visit->visitor->ctx, root);
     return 0;
   }
+  request.images = visit->visitor->usual.images;
   return judge(visit, &request, join_api_version(visit, request.group, request.version));
 }
 

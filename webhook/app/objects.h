@@ -7,7 +7,7 @@
 
 struct mg_object_visitor {
   const struct mg_kind_table *kinds;
-  struct mg_request usual; /* operation, ns (of objects without one), user, group_list, group_count */
+  struct mg_request usual; /* operation, ns (of objects without one), user, group_list, group_count, images */
   void *ctx;
   /* One object of a kind that the table has. api_version lives as long as the request's strings. A negative result ends
    * the visit. */

@@ -273,11 +273,13 @@ int mg_options_read(const struct mg_option *options, int argc, char **argv, stru
 void mg_options_help(struct mg_buf *out, const struct mg_option *options) {
   int width = (int)sizeof "help" + 1;
   for (const struct mg_option *o = options; o->name; o++) {
+    if (o->aside) continue;
     int n = (int)strlen(o->name) + 2 + (o->value ? (int)strlen(o->value) + 1 : 0);
     if (n > width) width = n;
   }
   for (const struct mg_option *o = options; o->name; o++) {
     char left[ENV_NAME];
+    if (o->aside) continue;
     snprintf(left, sizeof left, "--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
     mg_buf_printf(out, "  %-*s  %s", width, left, o->doc);
     if (o->def) mg_buf_printf(out, " [%s]", o->def);

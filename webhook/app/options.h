@@ -21,6 +21,7 @@ struct mg_option {
   const char *def; /* as it would be typed */
   const char *const *words;
   int64_t min, max;
+  bool aside; /* no line of its own in the help, which is to fit a screen: the command's `more` tells of it */
 };
 #define MG_OPTIONS_END {0}
 #define MG_OPTIONS_MAX 64

@@ -10,6 +10,7 @@
 #include "app/inputs.h"
 #include "base/log.h"
 #include "base/watch.h"
+#include "cluster/live.h"
 #include "http/server.h"
 
 #define LOOK_ARENA ((size_t)64 << 20)
@@ -145,8 +146,11 @@ static int stage_credentials(struct mg_reload *reload, struct staged *staged) {
 
 static int use_policies(struct mg_reload *reload, struct staged *staged) {
   struct mg_snapshot *snapshot = staged->snapshot;
+  uint32_t needs = mg_snapshot_needs(snapshot);
   staged->snapshot = NULL;
-  return mg_answerer_swap(reload->answerer, snapshot, &staged->err);
+  int code = mg_answerer_swap(reload->answerer, snapshot, &staged->err);
+  if (code == 0 && reload->options.live) mg_live_need(reload->options.live, needs);
+  return code;
 }
 
 static int use_credentials(struct mg_reload *reload, struct staged *staged) {

@@ -7,6 +7,7 @@
 
 struct mg_answerer;
 struct mg_http_server;
+struct mg_live;
 struct mg_reload;
 
 #define MG_RELOAD_POLL_MS 10000
@@ -16,6 +17,7 @@ struct mg_reload_options {
   struct mg_policy_files policies;
   struct mg_credentials_files credentials;
   bool dry_run;
+  struct mg_live *live; /* told what new policies need of the cluster; NULL: nobody is; must outlive the thread */
   int64_t poll_ms, quiet_ms; /* 0: the above */
 };
 

@@ -20,8 +20,6 @@ const char *const mg_report_format_names[] = {FORMATS(F) NULL};
 #undef F
 #define FORMAT_COUNT (sizeof formats / sizeof *formats)
 
-const char *const mg_exception_state_words[] = {"active", "expiring", "expired"};
-
 struct output {
   const struct mg_format *format;
   struct mg_sink sink;

@@ -26,9 +26,6 @@ struct mg_report_error {
   mg_str message;
 };
 
-enum mg_exception_state { MG_EXCEPTION_ACTIVE, MG_EXCEPTION_EXPIRING, MG_EXCEPTION_EXPIRED };
-extern const char *const mg_exception_state_words[];
-
 struct mg_report_exception {
   mg_str name, expires;
   enum mg_exception_state state;
