@@ -43,7 +43,7 @@ static void serve(const struct mg_snapshot *snapshot, int64_t now) {
   while (next_request(&endpoint, &body)) {
     struct mg_answer answer;
     mg_arena_reset(&arena);
-    mg_admit(snapshot, endpoint, body, now, &arena, &answer);
+    mg_admit(snapshot, endpoint, body, now, NULL, &arena, &answer);
     printf("%u %zu\n", answer.http_status, answer.body.n);
     fwrite(answer.body.p, 1, answer.body.n, stdout);
     fflush(stdout);

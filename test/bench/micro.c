@@ -92,7 +92,7 @@ static void read_once(struct work *work) {
 static void admit_once(struct work *work) {
   struct mg_answer answer;
   mg_arena_reset(&work->arena);
-  mg_admit(work->snapshot, work->endpoint, work->body, 1800000000, &work->arena, &answer);
+  mg_admit(work->snapshot, work->endpoint, work->body, 1800000000, NULL, &work->arena, &answer);
   work->status = answer.http_status;
 }
 

@@ -109,12 +109,12 @@ context() {
 }
 
 config() { b inspect --type image "$image" | jq -cr ".OCIv1 | $1"; }
-# What the image may hold: the program, one line of passwd, and what the loader of the image itself says that it loads.
+# What the image may hold: the program, one line of passwd, public authorities, and what the loader of the image itself says that it loads.
 allowed() {
   local loader
   loader=$(cd "$root" && find . -name 'ld-linux*' | sed 's/^\.//')
   {
-    printf '%s\n' /etc/passwd /usr/bin/mlgate "$loader"
+    printf '%s\n' /etc/passwd /etc/ssl/certs/ca-certificates.crt /usr/bin/mlgate "$loader"
     chroot "$root" "$loader" --list /usr/bin/mlgate | grep -o '/[^ ]*'
   } | sort -u
 }
@@ -127,7 +127,7 @@ look() {
   equal "label revision" 0123abc "$(config '.config.Labels["org.opencontainers.image.revision"]')"
   (cd "$root" && find . ! -type d | sed 's/^\.//' | sort) >"$work/files"
   sed 's/^/# /' "$work/files"
-  result "only the program, its libraries, passwd" "$(diff <(allowed) "$work/files")"
+  result "only the program, its libraries, passwd, public authorities" "$(diff <(allowed) "$work/files")"
   result "nothing set-user-id, writable by others, or anybody's but root's" \
     "$(find "$root" ! -type l \( -perm /6022 -o ! -user root -o ! -group root \) -printf '%M %u:%g /%P\n')"
   echo "# size: $(du -sb --apparent-size "$root" | cut -f1) bytes in $(wc -l <"$work/files") files"

@@ -1,0 +1,369 @@
+#!/usr/bin/python3
+"""Logging in at registries: challenges, tokens, credentials and who gets them; and that nothing secret is ever told."""
+import base64
+import json
+import os
+import sys
+import urllib.parse
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from registry_fixture import (KIB, Layer, ask, code, cuda_base, expect, harness, pod, run_all,  # noqa: E402
+                              weights_layer)
+
+USER, PASSWORD, TOKEN = "alice", "pa:ss-PLANTED1", "tok-PLANTED2." + "t" * 2200
+GB2 = 2 * 10**9
+
+
+def basic(user=USER, password=PASSWORD):
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def auth_file(scene, auths, name="config.json"):
+    return scene.write(name, {"auths": auths})
+
+
+def entry(user=USER, password=PASSWORD):
+    return {"auth": base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+
+class TokenServer:
+    """Gives tokens at /token, and answers for the repository only who has one."""
+
+    def __init__(self, scene, name, at=None, reply=None, good=TOKEN, challenge=None, anonymous=True):
+        self.stub, self.at, self.good, self.anonymous = scene.stub, at or scene.stub, good, anonymous
+        self.reply = reply or (lambda: {"token": TOKEN, "expires_in": 300})
+        self.realm = f"https://{self.at.host}/token/{name}"
+        self.challenge = challenge or f'Bearer realm="{self.realm}",service="test",scope="repository:{name}:pull"'
+        self.name, self.image, self.given = name, scene.stub.image(name, cuda_base()), []
+        self.stub.twists[name] = self.guard
+        previous = self.at.twists.get("")
+
+        def token(handler, kind, what):
+            if not what.startswith(f"/token/{name}"):
+                return bool(previous and previous(handler, kind, what))
+            self.give(handler)
+            return True
+
+        self.at.twists[""] = token
+
+    def give(self, handler):
+        self.given.append((handler.path, handler.headers.get("Authorization")))
+        if handler.headers.get("Authorization") not in (basic(),) + ((None,) if self.anonymous else ()):
+            handler.send(401, b'{"details":"incorrect username or password"}')
+            return
+        reply = self.reply()
+        handler.send(200, reply if isinstance(reply, bytes) else json.dumps(reply).encode(), Content_Type="application/json")
+
+    def guard(self, handler, _kind, _what):
+        if handler.headers.get("Authorization") == f"Bearer {self.good}":
+            return False
+        handler.send(401, b'{"errors":[{"code":"UNAUTHORIZED"}]}', www_authenticate=self.challenge)
+        return True
+
+
+# --- tokens ----------------------------------------------------------------------------------------------------------
+
+def test_anonymous_token(scene):
+    tokens = TokenServer(scene, "token/anonymous")
+    expect(scene.known(tokens.image)["layers"], "")
+    [(path, authorization)] = tokens.given
+    query = urllib.parse.parse_qs(urllib.parse.urlparse(path).query)
+    expect(authorization is None and query["service"] == ["test"] and query["scope"] == ["repository:token/anonymous:pull"], path)
+
+
+def test_token_with_credentials(scene):
+    tokens = TokenServer(scene, "token/private", anonymous=False)
+    why = scene.why(tokens.image)
+    expect("credentials" in why, why)
+    policy = scene.policy(authFile=auth_file(scene, {scene.stub.host: entry()}))
+    expect(scene.known(tokens.image, policy=policy)["layers"], "")
+    expect(tokens.given[-1][1] == basic(), f"{tokens.given}")
+    early = [headers for _, path, headers in scene.stub.requests("token/private/") if "Basic" in headers.get("Authorization", "")]
+    expect(not early, "the registry itself got the password")
+
+
+def test_access_token_and_life(scene):
+    for name, reply in (("access", {"access_token": TOKEN}), ("life-0", {"token": TOKEN, "expires_in": 0}),
+                        ("life-text", {"token": TOKEN, "expires_in": "soon"}),
+                        ("life-long", {"token": TOKEN, "expires_in": 10**15})):
+        tokens = TokenServer(scene, f"token/{name}", reply=lambda reply=reply: reply)
+        expect(scene.known(tokens.image)["layers"], name)
+        expect(len(tokens.given) == 1, f"{name}: {len(tokens.given)} tokens")
+
+
+def test_bad_tokens(scene):
+    for name, reply in (("empty", {}), ("list", []), ("html", b"<html>"), ("newline", {"token": "a\r\nX-Evil: 1"}),
+                        ("large", {"token": "t" * 66 * KIB}), ("number", {"token": 5})):
+        tokens = TokenServer(scene, f"token/{name}", reply=lambda reply=reply: reply)
+        why = scene.why(tokens.image)
+        expect(scene.stub.host in why, why)
+        expect(len(tokens.given) <= 2, f"{name}: {len(tokens.given)} tokens")  # of HEAD, and of GET
+    expect(not any("X-Evil" in headers for _, _, headers in scene.stub.asked), "a token ended the header")
+
+
+def test_token_with_fewer_rights(scene):
+    """It is given and does not open: no loop."""
+    name = "token/fewer"
+    tokens = TokenServer(scene, name, good="another")
+    tokens.challenge += ',error="insufficient_scope"'
+    why = scene.why(tokens.image)
+    expect("credentials" in why or "allow" in why, why)
+    expect(len(tokens.given) <= 2 and len(scene.stub.requests(f"/v2/{name}/")) <= 4, f"{len(tokens.given)} tokens")
+
+
+def test_challenges(scene):
+    """Commas inside quotes, several headers, other cases of letters, Basic beside Bearer."""
+    realm = f"https://{scene.stub.host}/token/challenge/"
+    cases = {
+        "comma": f'Bearer realm="{realm}comma",service="test",scope="repository:challenge/comma:pull,push"',
+        "case": f'bEARER Realm="{realm}case" , SERVICE=test,scope="repository:challenge/case:pull"',
+        "escaped": f'Bearer service="te\\"st", realm="{realm}escaped"',
+        "both": [f'Basic realm="x, y"', f'Bearer realm="{realm}both",service="test"'],
+        "one-line": f'Negotiate, Basic realm="x", Bearer realm="{realm}one-line",service=test',
+        "query": f'Bearer realm="{realm}query?account=x",service="test"',
+    }
+    for name, challenge in cases.items():
+        tokens = TokenServer(scene, f"challenge/{name}", challenge=challenge)
+        expect(scene.known(tokens.image)["layers"], name)
+        scopes = urllib.parse.parse_qs(urllib.parse.urlparse(tokens.given[0][0]).query)["scope"]
+        expect(scopes == [f"repository:challenge/{name}:pull" + (",push" if name == "comma" else "")], f"{name}: {scopes}")
+
+
+def test_bad_challenges(scene):
+    for name, challenge in (("none", "Negotiate"), ("no-realm", 'Bearer service="x"'), ("unclosed", 'Bearer realm="https://loc'),
+                            ("empty", ""), ("long", 'Bearer realm="' + "x" * 9000 + '"'), ("commas", "," * 500)):
+        tokens = TokenServer(scene, f"challenge/{name}", challenge=challenge or " ")
+        why = scene.why(tokens.image)
+        expect(scene.stub.host in why and not tokens.given, f"{name}: {why}")
+
+
+def test_realm_elsewhere(scene):
+    """Not over plain HTTP, not at a private address that nobody named."""
+    for name, realm in (("http", f"http://{scene.other.host}/token"), ("private", "https://10.0.0.1/token"),
+                        ("loopback", f"https://127.0.0.1:{scene.other.server.server_port}/token"),
+                        ("file", "file:///etc/passwd")):
+        tokens = TokenServer(scene, f"realm/{name}", challenge=f'Bearer realm="{realm}",service="s"')
+        policy = scene.policy(hosts=[scene.stub.host], authFile=auth_file(scene, {scene.stub.host: entry()}))
+        why = scene.why(tokens.image, policy=policy)
+        expect(scene.stub.host in why, f"{name}: {why}")
+    expect(not scene.other.requests("/token"), "it was asked")
+
+
+def test_token_is_kept(scene):
+    """One for all requests of a repository, as long as it lives."""
+    tokens = TokenServer(scene, "token/kept")
+    scene.stub.image("token/kept", [*cuda_base(), Layer(code(5), 50, "RUN x")], tag="2")
+    with scene.server() as server:
+        for tag in ("1", "2"):
+            response = harness.answer(server, "/validate", harness.review(pod(f"{scene.stub.host}/token/kept:{tag}")))
+            expect(response["allowed"] and not response.get("warnings"), f"{response}")
+    expect(len(tokens.given) == 1, f"{len(tokens.given)} tokens")
+
+
+# --- credentials -----------------------------------------------------------------------------------------------------
+
+def guard_basic(good):
+    def guard(handler, _kind, _what):
+        if handler.headers.get("Authorization") == good:
+            return False
+        handler.send(401, b"", WWW_Authenticate='Basic realm="mlgate-basic"')
+        return True
+
+    return guard
+
+
+def test_basic(scene):
+    image = scene.stub.image("basic/image", cuda_base())
+    scene.stub.twists["basic/image"] = guard_basic(basic())
+    why = scene.why(image)
+    expect("credentials" in why, why)
+    before = len(scene.stub.requests("basic/image"))
+    expect(scene.known(image, policy=scene.policy(authFile=auth_file(scene, {scene.stub.host: entry()})))["layers"], "")
+    expect("Authorization" not in scene.stub.requests("basic/image")[before][2], "the password was sent before it was asked for")
+
+
+def test_which_credentials(scene):
+    """Keys as the kubelet reads them."""
+    host, name = scene.stub.host, "team/x"
+    image = scene.stub.image(name, cuda_base())
+    scene.stub.twists[name] = guard_basic(basic())
+    plain = {"username": USER, "password": PASSWORD}
+    cases = [
+        (True, {host: entry()}), (True, {host: plain}), (True, {f"https://{host}": entry()}),
+        (True, {f"https://{host}/v1/": entry()}),
+        (True, {f"https://{host}/v2/": entry()}), (True, {f"{host}/team": entry()}), (True, {f"{host}/te": entry()}),
+        (True, {"local*:" + host.split(":")[1]: entry()}), (False, {f"https://{host}/v1": entry()}),
+        (False, {"localhost": entry()}),
+        (False, {host.upper(): entry()}), (False, {f"{host}/*": entry()}), (False, {f"{host}/other": entry()}),
+        (False, {"localhost:*": entry()}), (False, {host: {"auth": "!"}}), (False, {host: {}}), (False, {host: 5}), (False, {}),
+        (True, {f"{host}/team": entry("old", "old"), host: entry()}),
+        (True, {host: entry(), f"{host}/team/x": entry("old", "old")}),
+        (True, {host: {"auth": entry()["auth"].rstrip("=") + "\n"}}),
+        (True, {host: {**entry(), "username": "x", "password": "y"}}),
+    ]
+    for good, auths in cases:
+        image_of = scene.image(image, policy=scene.policy(authFile=auth_file(scene, auths)))
+        expect(("error" not in image_of) == good, f"{json.dumps(auths)}: {image_of.get('error')}")
+
+
+def test_dockercfg_and_bad_files(scene):
+    name = "team/cfg"
+    image = scene.stub.image(name, cuda_base())
+    scene.stub.twists[name] = guard_basic(basic())
+    scene.write("dockercfg", {scene.stub.host: entry()})
+    expect("error" not in scene.image(image, policy=scene.policy(authFile=f"{scene.folder}/dockercfg")), "the older form")
+    for text in ("", "{", "[]", '{"auths": 5}', '{"auths": {"PLANTED9": '):
+        scene.write("bad.json", text)
+        why = scene.why(image, policy=scene.policy(authFile=f"{scene.folder}/bad.json"))
+        expect("credentials" in why and "PLANTED9" not in why, f"{text!r}: {why}")
+    expect("credentials" in scene.why(image, policy=scene.policy(authFile=f"{scene.folder}/absent.json")), "")
+
+
+def test_own_docker_config(scene):
+    """On the command line, where no document names another."""
+    name = "team/own"
+    image = scene.stub.image(name, cuda_base())
+    scene.stub.twists[name] = guard_basic(basic())
+    os.makedirs(f"{scene.folder}/.docker", exist_ok=True)
+    auth_file(scene, {scene.stub.host: entry()}, ".docker/config.json")
+    expect("error" not in scene.image(image), "~/.docker/config.json was not read")
+    os.remove(f"{scene.folder}/.docker/config.json")
+
+
+def test_credentials_are_renewed(scene):
+    """A file that changes under a running server."""
+    name = "team/renewed"
+    scene.stub.image(name, cuda_base())
+    other = scene.stub.image(name, [Layer(code(6), 5000, "RUN x")], tag="2")
+    scene.stub.twists[name] = guard_basic(basic())
+    path = auth_file(scene, {scene.stub.host: entry("old", "old")}, "renewed.json")
+    with scene.server(scene.policy(authFile=path)) as server:
+        response = harness.answer(server, "/validate", harness.review(pod(f"{scene.stub.host}/{name}:1")))
+        expect("could not be looked into" in str(response.get("warnings")), f"{response}")
+        auth_file(scene, {scene.stub.host: entry()}, "renewed.json")
+        response = harness.answer(server, "/validate", harness.review(pod(other)))
+        expect(response["allowed"] and not response.get("warnings"), f"{response}")
+
+
+# --- mirrors ---------------------------------------------------------------------------------------------------------
+
+def test_mirror_gets_no_credentials_of_the_source(scene):
+    name = "mirrored/image"
+    scene.other.twists[name] = guard_basic(basic())
+    image = scene.stub.image(name, cuda_base())
+    scene.stub.twists[name] = guard_basic(basic())
+    path = auth_file(scene, {scene.stub.host: entry()})
+    text = open(scene.policy(hosts=[scene.stub.host], authFile=path, mirror=scene.other.host), encoding="utf-8").read()
+    text += (f"---\napiVersion: mlgate.dev/v1\nkind: Registry\nmetadata: {{name: m}}\n"
+             f'spec: {{host: "{scene.other.host}", caFile: {scene.folder}/ca.crt}}\n')
+    expect("error" not in scene.image(image, policy=scene.write("mirror.yaml", text)), "the source was not asked")
+    asked = scene.other.requests(name)
+    expect(asked and not any("Authorization" in headers for _, _, headers in asked), f"{asked}")
+
+
+# --- nothing secret is told ------------------------------------------------------------------------------------------
+
+PLANTED = ["PLANTED", base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()]
+HISTORY = [
+    "RUN |2 HF_TOKEN=hf_PLANTEDabcdefghij API_KEY=PLANTED3 /bin/sh -c pip install vllm # buildkit",
+    "RUN /bin/sh -c curl -H 'Authorization: Bearer PLANTED4' -o /models/model.safetensors https://hub.example/m # buildkit",
+    "RUN /bin/sh -c git clone https://bob:PLANTED5@git.example/models.git && git lfs pull # buildkit",
+    "ENV DB_PASSWORD=PLANTED6",
+]
+
+
+def secret_image(scene, name):
+    """Everything that could be told is in it; it asks for a token, and its blobs are elsewhere."""
+    layers = [Layer(code(40 + len(name) + i), GB2, "") for i in range(3)] + [weights_layer()]  # known by digest, if the same
+    tokens = TokenServer(scene, name, anonymous=False)
+    image = scene.stub.image(name, layers, history=[{"created_by": line} for line in HISTORY])
+    scene.other.image(name, layers, history=[{"created_by": line} for line in HISTORY])
+    guard = scene.stub.twists[name]
+
+    def lead(handler, kind, what):
+        if guard(handler, kind, what):
+            return True
+        if kind != "blobs":
+            return False
+        handler.send(307, b"", Location=f"https://{scene.other.host}/v2/{name}/blobs/{what}?X-Amz-Signature=PLANTED7")
+        return True
+
+    scene.stub.twists[name] = lead
+    scene.other.twists[name] = None
+    tokens.challenge = tokens.challenge.replace(tokens.realm, tokens.realm + "?sig=PLANTED8")
+    return image
+
+
+def answer_signed(scene):
+    """The second host knows blobs by their path with a signature."""
+    plain = scene.other.answer
+
+    def answer(handler):
+        path = handler.path
+        handler.path = path.split("?")[0]
+        plain(handler)
+
+    scene.other.answer = answer
+
+
+def expect_nothing_told(where, text):
+    for secret in PLANTED:
+        expect(secret not in text, f"{where}: {secret} in {text[max(0, text.find(secret) - 200):][:400]!r}")
+
+
+def broken_too(scene, name):
+    """The same, with what goes wrong: errors are told, and secrets must not be."""
+    image = secret_image(scene, name)
+    lead = scene.stub.twists[name]
+
+    def broken(handler, kind, what):
+        if kind == "blobs" and handler.headers.get("Authorization", "").startswith("Bearer"):
+            handler.send(307, b"PLANTED body", Location=f"https://u:PLANTED10@{scene.other.host}/x?sig=PLANTED11")
+            return True
+        return lead(handler, kind, what)
+
+    scene.stub.twists[name] = broken
+    return image
+
+
+def test_nothing_secret_is_told(scene):
+    answer_signed(scene)
+    good, bad = secret_image(scene, "secret/image"), broken_too(scene, "secret/broken")
+    policy = scene.policy(authFile=auth_file(scene, {scene.stub.host: entry()}))
+    env = {"HOME": scene.folder, "DOCKER_CONFIG": ""}
+    told = {}
+    for form in ("text", "json"):
+        status, out, err = harness.run(["image", "--policies", policy, "--format", form, good, bad], env=env)
+        told[f"image {form}"] = out + err
+        expect(status == 3 and "model-00001" in out and "u:" not in out, f"exit {status}: {out}{err}")
+    objects = scene.write("secret.yaml", {"apiVersion": "v1", "kind": "List", "items": [pod(good), pod(bad, name="q")]})
+    for form in ("text", "json", "sarif", "junit", "github"):
+        status, out, err = harness.run(["check", "--policies", policy, "--format", form, objects], env=env)
+        if status == 2 and "--format" in err:
+            continue
+        told[f"check {form}"] = out + err
+        expect(status == 1 and "model-00001" in out, f"{form}: exit {status}: {out}{err}")
+    expect("check json" in told and "check text" in told, f"{list(told)}")
+    with scene.server(policy, extra=["--log-level", "debug"]) as server:
+        for name, image in (("good", good), ("bad", bad)):
+            told[f"answer {name}"] = json.dumps(ask(server, pod(image, name=name))[0], ensure_ascii=False)
+        told["metrics"] = server.get("/metrics")[1].decode()
+        server.log.seek(0)
+        told["log"] = server.log.read().decode("utf-8", "replace")
+    expect("model-00001" in told["answer good"], told["answer good"])
+    expect("could not be looked into" in told["answer bad"], told["answer bad"])
+    for where, text in told.items():
+        expect_nothing_told(where, text)
+
+
+def test_other_host_gets_no_credentials(scene):
+    """Where blobs are, and where nothing is."""
+    asked = [one for one in scene.other.asked if "secret/" in one[1]]
+    expect(asked, "the other host was not asked")
+    for _, path, headers in asked:
+        expect("Authorization" not in headers and "Cookie" not in headers, f"{path}: {headers}")
+        expect(not any("PLANTED1" in value or "PLANTED2" in value for value in headers.values()), f"{headers}")
+
+
+if __name__ == "__main__":
+    run_all(globals())
