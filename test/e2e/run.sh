@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
-# run.sh cases|identity [ARGUMENT]...   builds what is missing and runs the cases (flags of go test), or compares folders.
+# run.sh cases|identity|load|build [ARGUMENT]...   builds what is missing, then runs the cases (flags of go test), compares
+# folders, or runs the load (load -help).
 set -euo pipefail
 cd "$(dirname "$0")"
-version=$(go env GOVERSION 2>/dev/null | sed -n 's/^go1\.\([0-9]*\).*/\1/p' || true)
-if [ "${version:-0}" -lt 26 ]; then
-  echo "e2e: skipped, Go 1.26 or newer is needed"
-  exit 0
-fi
-export MLGATE_E2E_BIN="${MLGATE_E2E_BIN:-$HOME/.cache/mlgate-e2e}"
-export MLGATE="${MLGATE:-$(cd ../.. && pwd)/build/mlgate}"
-./build.sh
-
+# shellcheck source=SCRIPTDIR/env.sh
+. ./env.sh
 what=$1
 shift
-if [ "$what" = identity ]; then exec "$MLGATE_E2E_BIN/identity" "$@"; fi
+need_go "$what"
+MLGATE="${MLGATE:-$(cd ../.. && pwd)/build/mlgate}"
+export MLGATE
+./build.sh
+
+case $what in
+  build) exit 0 ;;
+  identity | load) exec "$MLGATE_E2E_BIN/$what" "$@" ;;
+esac
 
 cd cases
 log=$(mktemp)

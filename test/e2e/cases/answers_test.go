@@ -1,10 +1,7 @@
 package cases
 
 import (
-	"bufio"
-	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -55,41 +52,11 @@ func TestControlCharactersDoNotReachTheTerminal(t *testing.T) {
 	}
 }
 
-type auditEvent struct {
-	Verb        string            `json:"verb"`
-	ObjectRef   map[string]string `json:"objectRef"`
-	Annotations map[string]string `json:"annotations"`
-}
-
-// audited waits for the event of an object's creation.
-func audited(t *testing.T, ns string) (found auditEvent) {
-	t.Helper()
-	eventually(t, 5*time.Second, "audit event", func() error {
-		file, err := os.Open(kube.AuditLog())
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		lines := bufio.NewScanner(file)
-		lines.Buffer(nil, 1<<20)
-		for lines.Scan() {
-			var event auditEvent
-			if json.Unmarshal(lines.Bytes(), &event) == nil && event.Verb == "create" && event.ObjectRef["namespace"] == ns &&
-				event.ObjectRef["resource"] == "pods" {
-				found = event
-				return nil
-			}
-		}
-		return fmt.Errorf("none for %s", ns)
-	})
-	return found
-}
-
 func TestAuditAnnotations(t *testing.T) {
 	ns := namespace(t, "audit")
 	r := kubectl(manifest(t, "pod", backDoor, ""), "-n", ns, "create", "-f", "-")
 	equal(t, "accepted", r.OK, false)
-	annotations := audited(t, ns).Annotations
+	annotations := audited(t, ns, 1).Annotations
 	contains(t, annotations["pods.validate.mlgate.dev/violations"], "gpu-limits/gpuLimits=deny")
 	contains(t, annotations["pods.validate.mlgate.dev/policies"], "gpu-limits")
 	for key := range annotations {

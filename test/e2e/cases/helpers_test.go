@@ -1,8 +1,11 @@
 package cases
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -90,14 +93,15 @@ const (
 	limited  = "resources: {limits: {nvidia.com/gpu: 2, memory: 8Gi, cpu: 4}}"
 )
 
-// manifest is a file of testdata/kinds with its two blanks filled.
+// manifest is a file of testdata/kinds with its blanks filled.
 func manifest(t *testing.T, kind, env, resources string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata/kinds", kind+".yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.NewReplacer("ENV", env, "RESOURCES", resources).Replace(string(text))
+	return strings.NewReplacer("ENV", env, "RESOURCES", resources, "VALUES", strings.TrimPrefix(resources, "resources: ")).
+		Replace(string(text))
 }
 
 func pod(t *testing.T, ns, name string) *corev1.Pod {
@@ -180,6 +184,23 @@ func golden(t *testing.T, file, got string) {
 	if got != string(want) {
 		t.Errorf("%s differs\ngot:\n%s\nwant:\n%s", path, got, want)
 	}
+}
+
+// client trusts mlgate's authority, and shows these certificates.
+func client(t *testing.T, certificates ...tls.Certificate) *http.Client {
+	t.Helper()
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: trusting(t, certificates...)}}
+}
+
+func trusting(t *testing.T, certificates ...tls.Certificate) *tls.Config {
+	t.Helper()
+	ca, err := os.ReadFile(gate.CA())
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca)
+	return &tls.Config{RootCAs: roots, ServerName: "mlgate.mlgate-system.svc", Certificates: certificates}
 }
 
 func pemOf(der []byte) []byte {

@@ -5,39 +5,12 @@ import (
 	"crypto/x509"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 
 	"mlgate.dev/e2e/cluster"
 )
-
-func TestManifestsAreAccepted(t *testing.T) {
-	for name, options := range map[string][]string{"plain": nil, "another name": {"--name", "gate"}, "one replica": {"--replicas", "1"}} {
-		t.Run(name, func(t *testing.T) {
-			// Told of the cluster's classes, else it would render what the policies name with values of its own.
-			text, err := gate.Manifests(append(options, "--context", "testdata/classes.yaml")...)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r := kubectl(text, "apply", "--dry-run=server", "--validate=strict", "-f", "-")
-			if !r.OK {
-				t.Errorf("refused: %s", r.Err)
-			}
-			equal(t, "warnings", strings.Count(r.Err, "Warning: "), strings.Count(r.Err, "last-applied-configuration"))
-			file := filepath.Join(t.TempDir(), "install.yaml")
-			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if out, err := exec.Command(gate.Binary, "check", "--policies", baseline, file).CombinedOutput(); err != nil {
-				t.Errorf("mlgate check of its own manifests: %v: %s", err, out)
-			}
-		})
-	}
-}
 
 // post calls mlgate without the API server and says whether a TLS session came about.
 func post(t *testing.T, certificates ...tls.Certificate) bool {
@@ -89,30 +62,4 @@ func user(t *testing.T, name string) tls.Certificate {
 		t.Fatal(err)
 	}
 	return pair
-}
-
-func TestManyClientsAtOnce(t *testing.T) {
-	ns := namespace(t, "crowd")
-	const clients, each = 64, 10
-	body := []byte(`{"apiVersion":"v1","kind":"Pod","metadata":{"generateName":"p-","labels":{"mlgate.dev/role":"training"}},
-"spec":{"containers":[{"name":"c","image":"a/b:1","resources":{"limits":{"nvidia.com/gpu":1,"memory":"1Gi","cpu":1}}}]}}`)
-	var failed, unpatched atomic.Int32
-	var group sync.WaitGroup
-	for range clients {
-		group.Go(func() {
-			for range each {
-				answer, err := kube.Client.CoreV1().RESTClient().Post().AbsPath("/api/v1/namespaces/"+ns+"/pods").Param("dryRun", "All").
-					SetHeader("Content-Type", "application/json").SetHeader("Accept", "application/json").Body(body).DoRaw(ctx)
-				if err != nil {
-					failed.Add(1)
-					t.Log(err)
-				} else if !strings.Contains(string(answer), `"ml-training"`) {
-					unpatched.Add(1)
-				}
-			}
-		})
-	}
-	group.Wait()
-	equal(t, "failed", failed.Load(), 0)
-	equal(t, "let through without a patch", unpatched.Load(), 0)
 }

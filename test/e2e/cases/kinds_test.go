@@ -87,6 +87,11 @@ func TestPodsOfControllersArePatchedOnce(t *testing.T) {
 				equal(t, p.Name+": tolerations for the device", times, 1)
 				equal(t, p.Name+": selector", p.Spec.NodeSelector["nvidia.com/gpu.present"], "true")
 			}
+			audited(t, ns, count)
+			for _, event := range creations(t, ns) {
+				asked, _ := rounds(&event)
+				equal(t, "rounds in which mlgate was asked", len(asked), 1)
+			}
 		})
 	}
 }

@@ -62,7 +62,7 @@ func stopOnSignal() {
 }
 
 func prepare() error {
-	if err := kube.Definitions("training-operator", "ray-operator", "jobset", "lws"); err != nil {
+	if err := kube.Definitions("training-operator", "ray-operator", "jobset", "lws", "trainer"); err != nil {
 		return err
 	}
 	// Only the first has the label that policies/node-selector.yaml asks for.

@@ -1,6 +1,10 @@
 package cases
 
-import "testing"
+import (
+	"errors"
+	"testing"
+	"time"
+)
 
 // The mutating hook is Ignore, the validating one Fail: nothing unjudged gets in, and what keeps the cluster alive is not asked for.
 func TestOutageAndRecovery(t *testing.T) {
@@ -26,6 +30,21 @@ func TestOutageAndRecovery(t *testing.T) {
 	})
 	t.Run("running things can go", func(t *testing.T) {
 		must(t, "", "-n", ns, "delete", "configmap", "a")
+	})
+	t.Run("the mutating hook alone lets pass", func(t *testing.T) {
+		alone := must(t, "", "apply", "view-last-applied", "validatingwebhookconfiguration", "mlgate", "-o", "yaml")
+		must(t, "", "delete", "validatingwebhookconfiguration", "mlgate")
+		eventually(t, 10*time.Second, "no validating hook", func() error {
+			if r := kubectl(plain, "-n", ns, "create", "--dry-run=server", "-f", "-"); !r.OK {
+				return errors.New(r.Err)
+			}
+			return nil
+		})
+		must(t, manifest(t, "pod", "", limited), "-n", ns, "create", "-f", "-")
+		p := pod(t, ns, "bert")
+		equal(t, "patched", tolerates(&p.Spec, "nvidia.com/gpu"), false)
+		must(t, "", "-n", ns, "delete", "pod", "bert", "--force", "--grace-period=0")
+		must(t, alone, "apply", "-f", "-")
 	})
 	t.Run("recovery", func(t *testing.T) {
 		if err := gate.Serve(baseline, own); err != nil {

@@ -100,6 +100,10 @@ func TestReinvocationIsStable(t *testing.T) {
 		t.Fatal("a number of the class is missing")
 	}
 	equal(t, "priority", *p.Spec.Priority, 1000)
+	event := audited(t, ns, 2) // after a dry run of startOther at least
+	asked, changed := rounds(&event)
+	equal(t, "rounds in which mlgate was asked", len(asked), 2)
+	equal(t, "rounds in which it changed something", len(changed), 2)
 }
 
 func TestReinvocationKeepsNumbersOfUnknownClass(t *testing.T) {

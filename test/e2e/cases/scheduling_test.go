@@ -39,12 +39,36 @@ func unschedulable(t *testing.T, ns, name, reason string) {
 	})
 }
 
+// cordon takes a node out of service for one case.
+func cordon(t *testing.T, node string) {
+	t.Helper()
+	must(t, "", "cordon", node)
+	t.Cleanup(func() { must(t, "", "uncordon", node) })
+}
+
 func TestSchedulerBindsBecauseOfThePatch(t *testing.T) {
+	noOtherGPUPods(t)
 	t.Run("without mlgate the taint keeps the pod away", func(t *testing.T) {
 		const ns = "kube-public" // the hooks do not ask about it
 		t.Cleanup(func() { kubectl("", "-n", ns, "delete", "pod", "plain", "--force", "--grace-period=0") })
 		must(t, fmt.Sprintf(gpuPod, "plain", "training", "", 1), "-n", ns, "create", "-f", "-")
 		unschedulable(t, ns, "plain", "untolerated taint")
+	})
+	t.Run("without mlgate a toleration alone leads to the node without the label", func(t *testing.T) {
+		const ns = "kube-public"
+		cordon(t, "gpu-1")
+		text := strings.Replace(fmt.Sprintf(gpuPod, "tolerant", "training", "", 1), "spec: {", "spec: {tolerations: [{key: nvidia.com/gpu, operator: Exists}], ", 1)
+		t.Cleanup(func() { kubectl("", "-n", ns, "delete", "pod", "tolerant", "--force", "--grace-period=0") })
+		must(t, text, "-n", ns, "create", "-f", "-")
+		equal(t, "node", bound(t, ns, "tolerant"), "gpu-bare")
+	})
+	t.Run("with mlgate the selector keeps the pod from it", func(t *testing.T) {
+		ns := namespace(t, "selected")
+		cordon(t, "gpu-1")
+		must(t, fmt.Sprintf(gpuPod, "selected", "training", "", 1), "-n", ns, "create", "-f", "-")
+		unschedulable(t, ns, "selected", "didn't match Pod's node affinity/selector")
+		must(t, "", "uncordon", "gpu-1")
+		equal(t, "node", bound(t, ns, "selected"), "gpu-1")
 	})
 	t.Run("pods of a job go to the labelled node", func(t *testing.T) {
 		ns := namespace(t, "bound")

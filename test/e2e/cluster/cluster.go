@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,6 +27,7 @@ type Cluster struct {
 	Dynamic   dynamic.Interface
 	ca        *authority
 	processes []*Process
+	kubelet   *Kubelet
 	stopNodes context.CancelFunc
 	ctx       context.Context
 }
@@ -39,7 +41,7 @@ func (c *Cluster) AuditLog() string { return filepath.Join(c.logs(), "audit.log"
 
 // Start brings everything up, or nothing: on an error all that was started is stopped. The logs stay.
 func Start(bin string) (*Cluster, error) {
-	dir, err := os.MkdirTemp("", "mlgate-e2e-")
+	dir, err := os.MkdirTemp("", folderPrefix(os.Getenv(isolated)))
 	if err != nil {
 		return nil, err
 	}
@@ -56,11 +58,18 @@ func Start(bin string) (*Cluster, error) {
 
 // Stop ends all processes, last started first.
 func (c *Cluster) Stop() {
+	if c.kubelet != nil {
+		c.kubelet.Stop()
+	}
 	c.stopNodes()
 	for i := len(c.processes) - 1; i >= 0; i-- {
 		c.processes[i].Stop()
 	}
 	c.processes = nil
+}
+
+func (c *Cluster) forget(p *Process) {
+	c.processes = slices.DeleteFunc(c.processes, func(other *Process) bool { return other == p })
 }
 
 // Remove deletes the folder.
@@ -178,6 +187,26 @@ func (c *Cluster) startAPIServer() error {
 	return err
 }
 
+// RestartAPIServer ends the API server, at once or as it wants to, starts another and waits until it is ready.
+func (c *Cluster) RestartAPIServer(atOnce bool) error {
+	for i, p := range c.processes {
+		if p.Name != "kube-apiserver" {
+			continue
+		}
+		if atOnce {
+			p.Kill()
+		} else {
+			p.Stop()
+		}
+		c.processes = append(c.processes[:i], c.processes[i+1:]...)
+		break
+	}
+	if err := c.startAPIServer(); err != nil {
+		return err
+	}
+	return c.ready()
+}
+
 func (c *Cluster) connect() (err error) {
 	c.Config, err = clientcmd.BuildConfigFromFlags("", c.kubeconfig("admin"))
 	if err != nil {
@@ -191,6 +220,11 @@ func (c *Cluster) connect() (err error) {
 	if c.Dynamic, err = dynamic.NewForConfig(c.Config); err != nil {
 		return err
 	}
+	return c.ready()
+}
+
+// ready waits for the API server, the last that was started.
+func (c *Cluster) ready() error {
 	return eventually(60*time.Second, "API server ready", c.processes[len(c.processes)-1], func() error {
 		_, err := c.Client.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(c.ctx)
 		return err

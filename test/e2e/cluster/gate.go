@@ -1,78 +1,129 @@
 package cluster
 
 import (
+	"bufio"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
 
 const (
 	gatePort  = 8443
-	gatePlain = 8080
+	gatePlain = 8082 // not 8080, which the MPI operator takes
 )
 
 // Gate is mlgate in front of the cluster.
 type Gate struct {
-	Binary  string
-	Hooks   string // file of webhook configurations; CA_BUNDLE and PORT in it are filled in. "": what `mlgate manifests` renders
-	served  []string
-	Options []string // more options of mlgate serve
-	cluster *Cluster
-	process *Process
-	certs   string
+	Binary      string
+	Hooks       string // file of webhook configurations; CA_BUNDLE and PORT in it are filled in. "": what `mlgate manifests` renders
+	Certs       string // folder
+	served      []string
+	Options     []string // more options of mlgate serve
+	cluster     *Cluster
+	process     *Process
+	name        string
+	port, plain int
+	grace       string
 }
 
-// NewGate makes its certificates and the Service through which the API server calls it.
+// NewGate makes its certificates and its Service.
 func (c *Cluster) NewGate(binary, hooks string) (*Gate, error) {
-	g := &Gate{Binary: binary, Hooks: hooks, cluster: c, certs: filepath.Join(c.Dir, "mlgate-certs")}
-	out, err := exec.Command(binary, "certs", "--out", g.certs, "--service", "mlgate", "--namespace", "mlgate-system").CombinedOutput()
+	g := &Gate{Binary: binary, Hooks: hooks, Certs: filepath.Join(c.Dir, "mlgate-certs"), cluster: c, name: "mlgate", port: gatePort,
+		plain: gatePlain, grace: "0"}
+	out, err := exec.Command(binary, "certs", "--out", g.Certs, "--service", "mlgate", "--namespace", "mlgate-system").CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("mlgate certs: %w: %s", err, out)
 	}
-	if err := c.Namespace("mlgate-system", nil); err != nil {
-		return nil, err
+	return g, g.Reach()
+}
+
+// Reach makes the Service through which the API server calls it.
+func (g *Gate) Reach() error {
+	if err := g.cluster.Namespace("mlgate-system", nil); err != nil {
+		return err
 	}
 	// A Service of this type is dialled like any other, name, SNI and connection pools included, but needs no network.
 	service := `{apiVersion: v1, kind: Service, metadata: {name: mlgate, namespace: mlgate-system},
   spec: {type: ExternalName, externalName: localhost}}`
-	if r := c.Kubectl(service, "apply", "-f", "-"); !r.OK {
-		return nil, errorf("service", r)
+	if r := g.cluster.Kubectl(service, "apply", "-f", "-"); !r.OK {
+		return errorf("service", r)
 	}
-	return g, nil
+	return nil
 }
 
 // Serve starts mlgate, or starts it anew, with these policies, and waits until it is ready.
 func (g *Gate) Serve(policies ...string) error {
 	g.Stop()
 	g.served = policies
-	args := []string{"serve", "--tls-cert", filepath.Join(g.certs, "tls.crt"), "--tls-key", filepath.Join(g.certs, "tls.key"),
-		"--listen", fmt.Sprintf("127.0.0.1:%d", gatePort), "--listen-plain", fmt.Sprintf("127.0.0.1:%d", gatePlain), "--grace", "0"}
+	args := []string{"serve", "--tls-cert", filepath.Join(g.Certs, "tls.crt"), "--tls-key", filepath.Join(g.Certs, "tls.key"),
+		"--listen", g.Address(), "--listen-plain", fmt.Sprintf("127.0.0.1:%d", g.plain), "--grace", g.grace}
 	args = append(args, g.Options...)
 	for _, path := range policies {
 		args = append(args, "--policies", path)
 	}
-	p, err := startProcess(g.cluster.logs(), "mlgate", g.Binary, nil, args...)
+	p, err := startProcess(g.cluster.logs(), g.name, g.Binary, nil, args...)
 	if err != nil {
 		return err
 	}
 	g.process = p
 	g.cluster.processes = append(g.cluster.processes, p)
-	return eventually(10*time.Second, "mlgate ready", p, func() error {
-		answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/readyz", gatePlain))
-		if err != nil {
-			return err
-		}
-		defer answer.Body.Close()
-		if answer.StatusCode != http.StatusOK {
-			return fmt.Errorf("status %d", answer.StatusCode)
+	return eventually(10*time.Second, g.name+" ready", p, func() error {
+		if !g.Ready() {
+			return errors.New("not ready")
 		}
 		return nil
 	})
+}
+
+// Ready is what /readyz says.
+func (g *Gate) Ready() bool {
+	answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/readyz", g.plain))
+	if err != nil {
+		return false
+	}
+	defer answer.Body.Close()
+	return answer.StatusCode == http.StatusOK
+}
+
+// Metric is the value of one series, labels included.
+func (g *Gate) Metric(series string) (value int, err error) {
+	answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/metrics", g.plain))
+	if err != nil {
+		return 0, err
+	}
+	defer answer.Body.Close()
+	for lines := bufio.NewScanner(answer.Body); lines.Scan(); {
+		if text, found := strings.CutPrefix(lines.Text(), series+" "); found {
+			return strconv.Atoi(text)
+		}
+	}
+	return 0, errors.New("no series " + series)
+}
+
+// Replica is one more mlgate with the same certificates, at ports of its own and not served yet. It takes its time to leave.
+func (g *Gate) Replica(i int) *Gate {
+	r := *g
+	r.process, r.name, r.port, r.plain, r.grace = nil, fmt.Sprintf("mlgate-%d", i), 9443+i, 9080+i, "1"
+	return &r
+}
+
+// Rotate does one step of a rotation of authority and server certificate, in the files and in the webhook configurations.
+func (g *Gate) Rotate() (said string, err error) {
+	config := g.cluster.Config
+	out, err := exec.Command(g.Binary, "certs", "rotate", "--now", "--out", g.Certs, "--patch-webhooks", "mlgate",
+		"--server", config.Host, "--ca-file", config.CAFile, "--client-cert", config.CertFile, "--client-key", config.KeyFile).
+		CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("mlgate certs rotate: %w: %s", err, out)
+	}
+	return string(out), nil
 }
 
 // ClientCA signs the certificate that the API server shows to mlgate, in the name of ClientName.
@@ -82,10 +133,13 @@ func (g *Gate) ClientCA() string { return g.cluster.pki("ca.crt") }
 const ClientName = "kube-apiserver-to-mlgate"
 
 // URL is where mlgate listens.
-func (g *Gate) URL() string { return fmt.Sprintf("https://127.0.0.1:%d", gatePort) }
+func (g *Gate) URL() string { return "https://" + g.Address() }
+
+// Address is that without the scheme.
+func (g *Gate) Address() string { return fmt.Sprintf("127.0.0.1:%d", g.port) }
 
 // CA is the file with the authority of mlgate's certificate.
-func (g *Gate) CA() string { return filepath.Join(g.certs, "ca.crt") }
+func (g *Gate) CA() string { return filepath.Join(g.Certs, "ca.crt") }
 
 // Stop ends mlgate; its webhook configurations stay.
 func (g *Gate) Stop() {
@@ -93,13 +147,8 @@ func (g *Gate) Stop() {
 		return
 	}
 	g.process.Stop()
-	kept := g.cluster.processes[:0]
-	for _, p := range g.cluster.processes {
-		if p != g.process {
-			kept = append(kept, p)
-		}
-	}
-	g.cluster.processes, g.process = kept, nil
+	g.cluster.forget(g.process)
+	g.process = nil
 }
 
 // Register writes the webhook configurations and waits until the API server calls both.

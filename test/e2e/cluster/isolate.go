@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -16,6 +18,9 @@ const isolated = "MLGATE_E2E_ISOLATED"
 // Isolate runs the program again in a network namespace of its own, where only loopback exists and every port is free.
 // It returns in that second program only; the first one ends with its status.
 func Isolate() {
+	if how := os.Getenv(privateTmp); how != "" {
+		becomePrivate(how)
+	}
 	if os.Getenv(isolated) == "" {
 		os.Exit(runIsolated())
 	}
@@ -28,7 +33,8 @@ func Isolate() {
 func runIsolated() int {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), isolated+"=1")
+	mark := fmt.Sprintf("%s=%d", isolated, os.Getpid())
+	cmd.Env = append(os.Environ(), mark)
 	cmd.SysProcAttr = namespaces()
 	// Ctrl-C reaches the second program as well, being in the same group; this one waits until it has cleaned up.
 	signals := make(chan os.Signal, 1)
@@ -42,15 +48,48 @@ func runIsolated() int {
 			_ = cmd.Process.Signal(s)
 		}
 	}()
+	network, _ := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", cmd.Process.Pid))
 	err := cmd.Wait()
+	left := leftBehind(mark, network)
+	if left == "" {
+		fmt.Println("--- PASS: nothing is left behind: no process, no mount, no network namespace")
+	} else {
+		fmt.Println("--- FAIL: left behind:", left)
+	}
 	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		if exit.ExitCode() < 0 {
-			return 1
-		}
+	switch {
+	case errors.As(err, &exit) && exit.ExitCode() > 0:
 		return exit.ExitCode()
+	case err != nil || left != "":
+		return 1
 	}
 	return 0
+}
+
+// folderPrefix begins the names of the folders of one run.
+func folderPrefix(run string) string { return "mlgate-e2e-" + run + "-" }
+
+// leftBehind names what a run has not taken away: processes, by the mark that all of them inherit, and mounts of its folder or of
+// its network namespace.
+func leftBehind(mark, network string) string {
+	var left []string
+	processes, _ := filepath.Glob("/proc/[0-9]*")
+	for _, process := range processes {
+		// Of those of other users nothing can be read; ours are ours.
+		if environment, err := os.ReadFile(process + "/environ"); err == nil && strings.Contains(string(environment), mark+"\x00") {
+			name, _ := os.ReadFile(process + "/comm")
+			left = append(left, "process "+filepath.Base(process)+" "+strings.TrimSpace(string(name)))
+		}
+	}
+	_, run, _ := strings.Cut(mark, "=")
+	folder := folderPrefix(run)
+	mounts, _ := os.ReadFile("/proc/self/mountinfo")
+	for line := range strings.Lines(string(mounts)) {
+		if strings.Contains(line, folder) || network != "" && strings.Contains(line, network) {
+			left = append(left, "mount "+strings.TrimSpace(line))
+		}
+	}
+	return strings.Join(left, ", ")
 }
 
 func namespaces() *syscall.SysProcAttr {
@@ -61,6 +100,13 @@ func namespaces() *syscall.SysProcAttr {
 		attr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
 	}
 	return attr
+}
+
+// Rootless tells that there is but one user in here, because the program was not started as root.
+func Rootless() bool {
+	text, _ := os.ReadFile("/proc/self/uid_map")
+	fields := strings.Fields(string(text))
+	return len(fields) != 3 || fields[2] == "1"
 }
 
 func loopbackUp() error {

@@ -18,6 +18,11 @@ type Process struct {
 }
 
 func startProcess(logs, name, path string, env []string, args ...string) (*Process, error) {
+	return startIn(0, logs, name, path, env, args...)
+}
+
+// startIn starts it in new namespaces of these kinds.
+func startIn(namespaces uintptr, logs, name, path string, env []string, args ...string) (*Process, error) {
 	p := &Process{Name: name, Log: filepath.Join(logs, name+".log"), done: make(chan struct{})}
 	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -28,7 +33,7 @@ func startProcess(logs, name, path string, env []string, args ...string) (*Proce
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.Env = append(os.Environ(), env...)
 	// The group takes grandchildren along; the death signal covers a test program that is killed.
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Cloneflags: namespaces}
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}

@@ -3,12 +3,9 @@
 # MLGATE, GOLDEN_DRIVER: the binaries. SHARED: recorded reviews and the corpus, if there are any.
 set -euo pipefail
 cd "$(dirname "$0")"
-version=$(go env GOVERSION 2>/dev/null | sed -n 's/^go1\.\([0-9]*\).*/\1/p' || true)
-if [ "${version:-0}" -lt 26 ]; then
-  echo "conditions: skipped, Go 1.26 or newer is needed"
-  exit 0
-fi
+# shellcheck source=SCRIPTDIR/../env.sh
+. ../env.sh # the flags of the control plane, whose packages need not be built again
+need_go conditions
 top=$(cd ../../.. && pwd)
 export MLGATE="${MLGATE:-$top/build/mlgate}" GOLDEN_DRIVER="${GOLDEN_DRIVER:-$top/build/release/golden_driver}"
-# The flags are those of the control plane, whose packages need not be built again.
-CGO_ENABLED=0 exec ${E2E_NICE:-nice -n 19} go test -trimpath -count=1 . "$@"
+exec ${E2E_NICE:-nice -n 19} go test -count=1 . "$@"

@@ -87,14 +87,8 @@ func compare(folders, policies []string, hooks string, spoiled bool) (same bool,
 
 // askAll puts every object three times: alone, as check would have patched it, and with mlgate in front.
 func askAll(kube *cluster.Cluster, objects []*object, policies []string, hooks string) error {
-	crds, err := os.ReadDir(filepath.Join(kube.Bin, "crds"))
-	if err != nil {
+	if err := kube.AllDefinitions(); err != nil {
 		return err
-	}
-	for _, folder := range crds {
-		if err := kube.Definitions(folder.Name()); err != nil {
-			return err
-		}
 	}
 	if r := kube.Kubectl("", "apply", "-f", "../../policies/baseline/priority-class.yaml"); !r.OK {
 		return fmt.Errorf("priority class: %s", r.Err)

@@ -19,7 +19,7 @@ func (s *stage) burst(parallel, each int) error {
 		return err
 	}
 	b := &batch{namespace: namespace, dry: true, count: parallel * each, judge: true, kinds: []kind{trained, plain}}
-	accepted, gate, server, begin := s.balancer.accepted.Load(), s.gateCPU(), cpuOf(s.server), time.Now()
+	accepted, gate, server, begin := s.balancer.Accepted.Load(), s.gateCPU(), cpuOf(s.server), time.Now()
 	b.run(clients, parallel)
 	took := time.Since(begin)
 	gate, server = s.gateCPU()-gate, cpuOf(s.server)-server
@@ -31,7 +31,7 @@ func (s *stage) burst(parallel, each int) error {
 		parallel, b.count, took.Seconds(), b.failed, b.quantile(0.5), b.quantile(0.99), b.quantile(1))
 	one := func(sum time.Duration) time.Duration { return (sum / time.Duration(b.count)).Round(time.Microsecond) }
 	fmt.Printf("  %d handshakes; CPU: mlgate %v (%v a create), API server %v (%v a create)\n",
-		s.balancer.accepted.Load()-accepted, gate, one(gate), server, one(server))
+		s.balancer.Accepted.Load()-accepted, gate, one(gate), server, one(server))
 	fmt.Printf("  audit log: %v\n", seen)
 	return errors.Join(b.result(), b.agrees(seen))
 }

@@ -38,7 +38,7 @@ func (r *replica) start() error {
 		return err
 	}
 	defer log.Close()
-	certs := r.stage.certs()
+	certs := r.stage.gate.Certs
 	cmd := exec.Command(r.stage.binary, "serve", "--policies", r.stage.policies, "--listen", r.tls, "--listen-plain", r.plain,
 		"--tls-cert", filepath.Join(certs, "tls.crt"), "--tls-key", filepath.Join(certs, "tls.key"))
 	cmd.Stdout, cmd.Stderr = log, log
@@ -55,7 +55,7 @@ func (r *replica) start() error {
 	r.cmd, r.done = cmd, done
 	r.lock.Unlock()
 	return eventually(20*time.Second, r.name+" ready", func() error {
-		if !r.ready() {
+		if !r.Ready() {
 			return errors.New("not ready")
 		}
 		return nil
@@ -64,7 +64,11 @@ func (r *replica) start() error {
 
 var plainClient = http.Client{Timeout: 2 * time.Second}
 
-func (r *replica) ready() bool {
+// Address is where the balancer finds it.
+func (r *replica) Address() string { return r.tls }
+
+// Ready is what /readyz says.
+func (r *replica) Ready() bool {
 	answer, err := plainClient.Get("http://" + r.plain + "/readyz")
 	if err != nil {
 		return false

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"strings"
 	"sync"
 	"time"
@@ -60,19 +59,16 @@ func (t *trouble) every(period time.Duration, do func() error) {
 }
 
 func (t *trouble) rotate() error {
-	config := t.stage.kube.Config
-	out, err := exec.Command(t.stage.binary, "certs", "rotate", "--now", "--out", t.stage.certs(), "--patch-webhooks", "mlgate",
-		"--server", config.Host, "--ca-file", config.CAFile, "--client-cert", config.CertFile, "--client-key", config.KeyFile).
-		CombinedOutput()
+	out, err := t.stage.gate.Rotate()
 	if err != nil {
-		return fmt.Errorf("mlgate certs rotate: %w: %s", err, out)
+		return err
 	}
 	t.lock.Lock()
 	defer t.lock.Unlock()
-	if strings.Contains(string(out), "new authority announced") {
+	if strings.Contains(out, "new authority announced") {
 		t.announced++
 	}
-	if strings.Contains(string(out), "new server certificate\n") && strings.Contains(string(out), "signs now") {
+	if strings.Contains(out, "new server certificate\n") && strings.Contains(out, "signs now") {
 		t.switched++
 	}
 	return nil
@@ -96,7 +92,7 @@ func (s *stage) soak(namespace string, count, workers int, dry bool) error {
 	refused := count / 9
 	b := &batch{namespace: namespace, dry: dry, count: count + refused, judge: true,
 		kinds: []kind{trained, plain, trained, plain, trained, plain, trained, plain, trained, unlimited}}
-	begin, before := time.Now(), s.balancer.accepted.Load()
+	begin, before := time.Now(), s.balancer.Accepted.Load()
 	t, end := s.trouble()
 	b.run(clients, workers)
 	took := time.Since(begin)
@@ -109,7 +105,7 @@ func (s *stage) soak(namespace string, count, workers int, dry bool) error {
 		namespace, dry, b.count, workers, took.Seconds(), b.failed, b.quantile(0.5), b.quantile(0.99), b.quantile(1))
 	fmt.Printf("  meanwhile: %d CAs announced, %d taken into use with a new server certificate; %d restarts; "+
 		"%d handshakes, %d connections refused\n", t.announced, t.switched, t.restarted,
-		s.balancer.accepted.Load()-before, s.balancer.refused.Load())
+		s.balancer.Accepted.Load()-before, s.balancer.Refused.Load())
 	fmt.Printf("  audit log: %v\n", seen)
 	if !dry {
 		zero := int64(0)

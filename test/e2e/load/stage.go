@@ -17,7 +17,7 @@ type stage struct {
 	binary   string
 	policies string
 	replicas [2]*replica
-	balancer *balancer
+	balancer *cluster.Balancer
 	server   int // process id of the API server
 }
 
@@ -32,8 +32,6 @@ func newStage(bin, binary, policies string) (*stage, error) {
 	}
 	return s, err
 }
-
-func (s *stage) certs() string { return filepath.Join(s.kube.Dir, "mlgate-certs") }
 
 func (s *stage) prepare() (err error) {
 	if r := s.kube.Kubectl("", "apply", "-f", filepath.Join(s.policies, "priority-class.yaml")); !r.OK {
@@ -55,7 +53,7 @@ func (s *stage) prepare() (err error) {
 			return err
 		}
 	}
-	if s.balancer, err = newBalancer("127.0.0.1:8443", s.replicas[:]); err != nil {
+	if s.balancer, err = cluster.NewBalancer("127.0.0.1:8443", s.replicas[0], s.replicas[1]); err != nil {
 		return err
 	}
 	return s.settle(true)
@@ -63,7 +61,7 @@ func (s *stage) prepare() (err error) {
 
 func (s *stage) stop() {
 	if s.balancer != nil {
-		s.balancer.close()
+		s.balancer.Close()
 	}
 	for _, r := range s.replicas {
 		if r != nil {

@@ -1,4 +1,4 @@
-package main
+package cluster
 
 import (
 	"io"
@@ -7,37 +7,45 @@ import (
 	"time"
 )
 
-// balancer hands each connection to the next ready replica, as a Service does: it never tries a second one.
-type balancer struct {
+// Backend is a server behind a Balancer.
+type Backend interface {
+	Ready() bool
+	Address() string
+}
+
+// Balancer hands each connection to the next ready replica, as a Service does: it never tries a second one.
+type Balancer struct {
 	listener net.Listener
-	replicas []*replica
+	replicas []Backend
 	ready    []atomic.Bool
 	next     int
 	done     chan struct{}
-	accepted atomic.Int64 // each of them is one TLS handshake
-	refused  atomic.Int64
+	Accepted atomic.Int64 // each of them is one TLS handshake
+	Refused  atomic.Int64
 }
 
-func newBalancer(address string, replicas []*replica) (*balancer, error) {
+// NewBalancer listens for connections to its replicas.
+func NewBalancer(address string, replicas ...Backend) (*Balancer, error) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	b := &balancer{listener: listener, replicas: replicas, ready: make([]atomic.Bool, len(replicas)), done: make(chan struct{})}
+	b := &Balancer{listener: listener, replicas: replicas, ready: make([]atomic.Bool, len(replicas)), done: make(chan struct{})}
 	for i := range replicas {
-		b.ready[i].Store(replicas[i].ready())
+		b.ready[i].Store(replicas[i].Ready())
 		go b.watch(i)
 	}
 	go b.accept()
 	return b, nil
 }
 
-func (b *balancer) close() {
+// Close ends it for new connections.
+func (b *Balancer) Close() {
 	close(b.done)
 	_ = b.listener.Close()
 }
 
-func (b *balancer) watch(i int) {
+func (b *Balancer) watch(i int) {
 	every := time.NewTicker(100 * time.Millisecond)
 	defer every.Stop()
 	for {
@@ -45,23 +53,23 @@ func (b *balancer) watch(i int) {
 		case <-b.done:
 			return
 		case <-every.C:
-			b.ready[i].Store(b.replicas[i].ready())
+			b.ready[i].Store(b.replicas[i].Ready())
 		}
 	}
 }
 
-func (b *balancer) accept() {
+func (b *Balancer) accept() {
 	for {
 		client, err := b.listener.Accept()
 		if err != nil {
 			return
 		}
-		b.accepted.Add(1)
+		b.Accepted.Add(1)
 		go b.forward(client.(*net.TCPConn), b.pick())
 	}
 }
 
-func (b *balancer) pick() *replica {
+func (b *Balancer) pick() Backend {
 	for range b.replicas {
 		b.next = (b.next + 1) % len(b.replicas)
 		if b.ready[b.next].Load() {
@@ -71,15 +79,15 @@ func (b *balancer) pick() *replica {
 	return nil
 }
 
-func (b *balancer) forward(client *net.TCPConn, to *replica) {
+func (b *Balancer) forward(client *net.TCPConn, to Backend) {
 	defer client.Close()
 	if to == nil {
-		b.refused.Add(1)
+		b.Refused.Add(1)
 		return
 	}
-	conn, err := net.Dial("tcp", to.tls)
+	conn, err := net.Dial("tcp", to.Address())
 	if err != nil {
-		b.refused.Add(1)
+		b.Refused.Add(1)
 		return
 	}
 	server := conn.(*net.TCPConn)
