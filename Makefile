@@ -44,7 +44,7 @@ OPT_asan = -w -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-s
 LD_release = $(HARDEN_LD)
 LD_asan = -fsanitize=address,undefined -fno-sanitize-recover=all -pie
 
-PACKAGES := libmicrohttpd openssl jansson yaml-0.1 libpcre2-8 libcurl zlib gnutls
+PACKAGES := libmicrohttpd openssl jansson yaml-0.1 libpcre2-8 libcurl zlib libzstd gnutls
 LIBS = $(eval LIBS := $(shell pkg-config --libs $(PACKAGES)))$(LIBS)
 INCS = $(eval INCS := $(shell pkg-config --cflags $(PACKAGES)))$(INCS)
 
@@ -61,7 +61,7 @@ OBJ := $(SRC:webhook/%.c=$(B)/obj/%.o)
 LIB_OBJ := $(filter-out $(B)/obj/app/main.o,$(OBJ)) $(B)/obj/embedded.o
 EMBEDDED := $(sort $(wildcard webhook/*/*.yaml policies/baseline/*.yaml))
 UNIT := $(patsubst test/unit/%.c,$(B)/unit/%,$(sort $(wildcard test/unit/test_*.c)))
-DRIVER := $(patsubst test/%.c,$(B)/%,$(wildcard test/golden_driver.c))
+DRIVER := $(patsubst test/%.c,$(B)/%,$(sort $(wildcard test/*_driver.c)))
 
 # --- build -----------------------------------------------------------------------------------------------------------
 
@@ -109,7 +109,7 @@ $(B)/unit/%: test/unit/%.c $(B)/libmlgate.a $(B)/.flags
 	$(call say,TEST,$<)
 	$(Q)$(CC) $(CPPFLAGS_ALL) -I test $(CFLAGS_ALL) -MMD -MP $(LDFLAGS_ALL) -o $@ $< $(B)/libmlgate.a $(LIBS) -lcmocka
 
-$(B)/golden_driver: test/golden_driver.c $(B)/libmlgate.a $(B)/.flags
+$(DRIVER): $(B)/%: test/%.c $(B)/libmlgate.a $(B)/.flags
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP $(LDFLAGS_ALL) -o $@ $< $(B)/libmlgate.a $(LIBS)
 
@@ -119,7 +119,8 @@ $(B)/golden_driver: test/golden_driver.c $(B)/libmlgate.a $(B)/.flags
 
 JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
-.PHONY: deps run test asan unit golden integration lint bench e2e e2e-load identity manifests container binaries clean distclean help
+.PHONY: deps run test asan unit golden integration lint bench e2e e2e-load e2e-build identity conditions limits manifests readme \
+  container binaries clean distclean help
 deps:  ## install the Debian packages that building and testing need, if any is missing
 	@scripts/deps.sh build test
 
@@ -155,11 +156,18 @@ e2e:  ## a real control plane in front of it (Go 1.26; CORE=1: without operators
 
 e2e-load:  ## Pods in numbers through that control plane: certificates rotate, replicas restart, bursts, CPU (COUNT=10000; PARTS=soak,burst,…)
 	@$(MAKE) $(JOBS) build/mlgate
-	@COUNT='$(COUNT)' MLGATE='$(CURDIR)/build/mlgate' test/e2e/load/run.sh $(if $(PARTS),-parts '$(PARTS)')
+	@CORE=1 MLGATE='$(CURDIR)/build/mlgate' test/e2e/run.sh load $(if $(COUNT),-count '$(COUNT)') $(if $(PARTS),-parts '$(PARTS)')
+
+e2e-build:  ## only the programs that make e2e needs, for a CI that bounds or keeps that (MLGATE_E2E_BIN: the folder)
+	@CORE='$(CORE)' test/e2e/run.sh build
+
+limits:  ## limitRange, quota and what check foresees of a Pod, against the API server's own plugins (Go 1.26; PAIRS=2000 QUANTITIES=10000 SEED=…)
+	@$(MAKE) $(JOBS) build/mlgate
+	@MLGATE='$(CURDIR)/build/mlgate' PAIRS='$(PAIRS)' QUANTITIES='$(QUANTITIES)' SEED='$(SEED)' test/e2e/limits/run.sh
 
 conditions:  ## derived match conditions, in the API server's own library, against the server (Go 1.26)
-	@$(MAKE) $(JOBS) build/mlgate $(DRIVER)
-	@MLGATE='$(CURDIR)/build/mlgate' GOLDEN_DRIVER='$(CURDIR)/$(DRIVER)' test/e2e/conditions/run.sh
+	@$(MAKE) $(JOBS) build/mlgate $(B)/golden_driver
+	@MLGATE='$(CURDIR)/build/mlgate' GOLDEN_DRIVER='$(CURDIR)/$(B)/golden_driver' test/e2e/conditions/run.sh
 
 identity:  ## DIR=…: mlgate check and a real API server must say the same of every manifest there (FAULTS=1: of spoiled ones too)
 	@test -n '$(DIR)' || { echo 'make identity DIR=FOLDER' >&2; exit 2; }
@@ -167,8 +175,11 @@ identity:  ## DIR=…: mlgate check and a real API server must say the same of e
 	@CORE=1 MLGATE='$(CURDIR)/build/mlgate' test/e2e/run.sh identity $(if $(FAULTS),-faults) \
 	  $(foreach p,$(POLICIES),-policies '$(abspath $(p))') $(foreach d,$(DIR),'$(abspath $(d))')
 
-manifests: $(BIN)  ## write manifests/base and what else of manifests/ is generated, from policies/baseline
+manifests: $(BIN)  ## write what is generated of manifests/, from policies/baseline
 	@scripts/manifests.sh $(BIN) manifests
+
+readme: $(BIN)  ## write README's table of rules
+	@scripts/readme.sh $(BIN) README.md
 
 container:  ## build the image on a base made here, start it, ask it for a review; as root (test/container/run.sh)
 	@scripts/deps.sh test
