@@ -42,6 +42,7 @@ static struct mg_asked *find(struct mg_registry_session *s, mg_str key) {
   return asked;
 }
 
+/* With the lock. */
 static struct mg_asked *add(struct mg_registry_session *s, const struct mg_image_query *query, mg_str key) {
   struct mg_asked *asked = s->asked_count < ASKED_MAX ? MG_NEW(&s->arena, struct mg_asked) : NULL;
   if (!asked) return NULL;
@@ -88,13 +89,15 @@ static enum mg_image_answer ask(void *ctx, const struct mg_image_query *query, c
   struct mg_registry_session *s = ctx;
   struct mg_registry *r = s->registry;
   mg_str key = key_of(s, query);
+  bool wake = false;
+  pthread_mutex_lock(&r->lock); /* from here on: the thread, too, puts answers into the session's arena */
   struct mg_asked *asked = key.n ? find(s, key) : NULL;
-  bool fresh = !asked, wake = false;
-  if (fresh && !(asked = key.n ? add(s, query, key) : NULL)) {
+  bool fresh = key.n && !asked && (asked = add(s, query, key));
+  if (!asked) {
+    pthread_mutex_unlock(&r->lock);
     *ret_why = MG_S("too many images in one review");
     return MG_IMAGE_UNKNOWN;
   }
-  pthread_mutex_lock(&r->lock);
   if (fresh) wake = begin(r, query, asked);
   if (s->late && !asked->known && !asked->why.n) give_up(r, asked);
   bool known = asked->known;

@@ -146,7 +146,7 @@ static void pass_blank(struct scan *x) {
 }
 
 static void step(struct scan *x) {
-  static const char *const telling[] = {"token", "key", "secret", "passw", "pwd", "credential", "authorization", "signature"};
+  static const char *const telling[] = {"token", "key", "secret", "pass", "pwd", "credential", "auth", "sig"};
   char c = x->s.p[x->at];
   if (is_blank(c)) {
     pass_blank(x);
