@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# deps.sh GROUP...   installs the Debian packages that are missing; the groups are build, test and lint. Says nothing if all are there.
+# deps.sh GROUP...   installs the Debian packages that are missing; the groups are build, test, lint and registry.
+# Says nothing if all are there.
 set -euo pipefail
 
 declare -A packages=(
@@ -7,6 +8,7 @@ declare -A packages=(
            libcurl4-openssl-dev libgnutls28-dev zlib1g-dev libzstd-dev ca-certificates"
   [test]="libcmocka-dev curl jq openssl python3 python3-yaml python3-jsonpatch python3-jsonschema"
   [lint]="clang shellcheck"
+  [registry]="docker-registry" # Debian starts it where there is an init: for machines that are thrown away
 )
 
 wanted=()

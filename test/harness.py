@@ -169,7 +169,7 @@ class Server:
                 return self
             except Mismatch:
                 self.stop()
-                if attempt == 2 or self.process.returncode == 2:
+                if attempt == 2 or (self.process.returncode == 2 and "Address already in use" not in self.logged()):
                     raise
         return self
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What issue and reference promise of images in registries: what is refused and what is not, sizes, indexes, configs, names."""
+"""What issue and reference promise of images in registries: what is refused and what is not, sizes, indexes, configs."""
 import base64
 import gzip
 import json
@@ -248,6 +248,17 @@ def test_index_of_two(scene):
     expect(scene.check(pod(image, nodeSelector={"kubernetes.io/arch": "arm64"}))[0] == 1, "arm64 was not denied")
 
 
+def test_platform_of_the_document(scene):
+    """Where the Registry document says on what nodes its images run, unless the pod says more."""
+    image = index(scene, "index/said", child(scene, "index/said"), child(scene, "index/said", [weights_layer()], "arm64"))
+    for arch, want in (("amd64", 0), ("arm64", 1)):
+        policy = scene.policy(platform=f"linux/{arch}")
+        expect(scene.check(pod(image), policy=policy)[0] == want, f"{arch}: not exit {want}")
+        expect(scene.known(image, policy=policy)["platform"] == f"linux/{arch}", arch)
+    pinned = pod(image, nodeSelector={"kubernetes.io/arch": "arm64"})
+    expect(scene.check(pinned, policy=scene.policy(platform="linux/amd64"))[0] == 1, "the pod's own word did not count")
+
+
 def test_index_with_attestations(scene):
     name = "index/attested"
     dummy = scene.stub.put(name, "att", scene.stub.manifest([Layer(b"{}", 2, "", "application/vnd.in-toto+json")]), MANIFEST)
@@ -327,10 +338,10 @@ def test_index_of_2000(scene):
 # --- configs ---------------------------------------------------------------------------------------------------------
 
 def test_history_absent_or_null(scene):
-    for name, history in (("null", None), ("misaligned", [{"created_by": "COPY a /a"}])):
+    for name, more in (("absent", {}), ("null", {"history": None}), ("misaligned", {"history": [{"created_by": "COPY a /a"}]})):
         layers = cuda_base()
         config = {"mediaType": CONFIG, **scene.stub.blob(json.dumps({
-            "architecture": "amd64", "os": "linux", "history": history, "rootfs": {"diff_ids": None}}).encode())}
+            "architecture": "amd64", "os": "linux", "rootfs": {"diff_ids": None}, **more}).encode())}
         scene.stub.put(f"config/{name}", "1", scene.stub.manifest(layers, config), MANIFEST)
         found = scene.known(f"{scene.stub.host}/config/{name}:1")
         expect(len(found["layers"]) == 3 and not any(one["command"] for one in found["layers"]), f"{name}: {found}")
@@ -398,6 +409,16 @@ def test_artifacts(scene):
         expect(status == 0, f"{name}: {report}")
 
 
+def test_every_layer_counts(scene):
+    """Whatever its media type is called, and though the registry does not have it."""
+    odd = Layer(code(31), 3 * GB, "RUN a", "application/x-gzip")
+    foreign = Layer(code(32), 2 * GB, "ADD b", "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip")
+    image = scene.stub.image("media/odd", [odd, foreign])
+    del scene.stub.blobs[foreign.digest]
+    found = scene.known(image)
+    expect(5 * GB < found["total"] < 5.01 * GB and not found["layers"][1]["lookedInto"], f"{found}")
+
+
 def test_schema_1_is_not_known(scene):
     prettyjws = "application/vnd.docker.distribution.manifest.v1+prettyjws"
     scene.stub.put("media/schema1", "1", {"schemaVersion": 1, "fsLayers": [{"blobSum": sha256(b"x")}]}, prettyjws)
@@ -428,52 +449,6 @@ def test_not_json(scene):
                        ("deep", b'{"a":' * 5000), ("zeros", bytes(100))):
         scene.stub.put(f"media/{name}", "1", body, MANIFEST)
         expect(scene.stub.host in scene.why(f"{scene.stub.host}/media/{name}:1"), name)
-
-
-# --- names -----------------------------------------------------------------------------------------------------------
-
-HEX = "0123456789abcdef" * 4
-BAD_NAMES = ["foo/Bar", "foo.io/Bar", "foo@sha256:abc", f"foo@sha256:{HEX[1:]}", f"foo@sha256:{HEX}0",
-             f"foo@sha256:{HEX.upper()}", f"foo@SHA256:{HEX}", "foo@md5:" + HEX[:32], HEX, "a___b",
-             "a..b", "a._b", "a-", "_a", "a_",
-             "foo:-x", "foo:.x", "foo:", "foo:" + "t" * 129, "foo/", "/foo", "foo//bar", " foo", "foo\n", "https://foo.io/bar",
-             "foo.io/bar?x", "foo.io:/bar", "foo.io:99999/bar", "[fe80::1%25eth0]:5000/foo", "::1/foo", "foo_bar.com/x",
-             "foo_bar.com:5000/x", "myhost.", "foo.-io/x", "shé.io/x", "foo.io/" + "a" * 256]
-
-
-def test_names_that_are_none(scene):
-    status, images = scene.images(*BAD_NAMES, policy=scene.policy(hosts=[]))
-    expect(status == 3 and len(images) == len(BAD_NAMES), f"exit {status}")
-    words = ("no image reference", "a digest that is neither", "no host that can be asked")
-    wrong = [(name, image) for name, image in zip(BAD_NAMES, images) if not any(word in image.get("error", "") for word in words)]
-    expect(not wrong, f"taken for names: {wrong}")
-
-
-def test_names_that_are_the_same(scene):
-    """What Docker Hub is called, and what is left out, by what a mirror of it is asked for."""
-    scene.stub.image("library/ubuntu", cuda_base(), tag="latest")
-    scene.stub.image("team/x", cuda_base(), tag="latest")
-    policy = scene.policy(hosts=[scene.stub.host])
-    with open(policy, "a", encoding="utf-8") as file:
-        file.write("---\napiVersion: mlgate.dev/v1\nkind: Registry\nmetadata: {name: hub}\n"
-                   f'spec: {{host: docker.io, mirror: "{scene.stub.host}"}}\n')
-    for name, want in (("ubuntu", "library/ubuntu"), ("docker.io/ubuntu", "library/ubuntu"),
-                       ("index.docker.io/ubuntu", "library/ubuntu"),
-                       ("docker.io/library/ubuntu:latest", "library/ubuntu"), ("team/x", "team/x"),
-                       (f"{scene.stub.host}/team/x", "team/x")):
-        before = len(scene.stub.requests(f"/v2/{want}/manifests/latest"))
-        expect(scene.known(name, policy=policy)["layers"], name)
-        expect(len(scene.stub.requests(f"/v2/{want}/manifests/latest")) > before, f"{name} was not asked for as {want}")
-
-
-def test_names_with_tag_and_digest(scene):
-    """The digest counts, and needs no HEAD."""
-    scene.stub.image("names/both", cuda_base())
-    digest = sha256(scene.stub.manifests["names/both", "1"][1])
-    expect(scene.known(f"{scene.stub.host}/names/both:none@{digest}")["layers"], "")
-    asked = [(method, path) for method, path, _ in scene.stub.requests("names/both/manifests")]
-    expect(asked == [("GET", f"/v2/names/both/manifests/{digest}")], f"{asked}")
-    expect(scene.why(f"{scene.stub.host}/names/both@{sha256(b'other')}"), "")
 
 
 if __name__ == "__main__":

@@ -261,6 +261,20 @@ def test_mirror_gets_no_credentials_of_the_source(scene):
     expect(asked and not any("Authorization" in headers for _, _, headers in asked), f"{asked}")
 
 
+def test_mirror_is_asked_first(scene):
+    """And where it has nothing or cannot be reached, the source."""
+    image = scene.stub.image("mirrored/first", cuda_base())
+    scene.other.image("mirrored/first", cuda_base())
+    policy = scene.policy(hosts=[scene.stub.host], mirror=scene.other.host)
+    expect(scene.known(image, policy=policy)["layers"], "")
+    expect(not scene.stub.requests("mirrored/first"), "the source was asked")
+
+    for name, mirror in (("absent", scene.other.host), ("gone", f"localhost:{harness.free_port()}")):
+        image = scene.stub.image(f"mirrored/{name}", cuda_base())
+        found = scene.known(image, policy=scene.policy(hosts=[scene.stub.host], mirror=mirror))
+        expect(found["layers"] and scene.stub.requests(f"mirrored/{name}"), name)
+
+
 # --- nothing secret is told ------------------------------------------------------------------------------------------
 
 PLANTED = ["PLANTED", base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()]
@@ -269,6 +283,15 @@ HISTORY = [
     "RUN /bin/sh -c curl -H 'Authorization: Bearer PLANTED4' -o /models/model.safetensors https://hub.example/m # buildkit",
     "RUN /bin/sh -c git clone https://bob:PLANTED5@git.example/models.git && git lfs pull # buildkit",
     "ENV DB_PASSWORD=PLANTED6",
+]
+MORE_HISTORY = [
+    "RUN |1 MSG=PLANTED12 PLANTED13 /bin/sh -c hf download a/b # buildkit",
+    "RUN |1 X=PLANTED14 /bin/bash -c wget 'https://u:PLANTED15@h.example/model.safetensors?sv=1&sig=PLANTED16' # buildkit",
+    "ADD https://h.example/model.safetensors?X-Amz-Signature=PLANTED17&X-Amz-Credential=PLANTED18 /models/ # buildkit",
+    "RUN /bin/sh -c wget --header='X-Auth: PLANTED19' https://h.example/model.gguf",
+    "ENV DB_PASS=PLANTED20", "ARG NAME=PLANTED21",
+    "RUN /bin/sh -c curl -u bob:PLANTED22 -o m.gguf https://h.example/m.gguf",
+    "RUN /bin/sh -c hf login --token PLANTED23 && hf download a/b",
 ]
 
 
@@ -354,6 +377,14 @@ def test_nothing_secret_is_told(scene):
     expect("could not be looked into" in told["answer bad"], told["answer bad"])
     for where, text in told.items():
         expect_nothing_told(where, text)
+
+
+def test_no_command_tells_a_secret(scene):
+    layers = [Layer(code(60 + i), GB2, line) for i, line in enumerate(MORE_HISTORY)]
+    found = scene.known(scene.stub.image("secret/history", layers))
+    for line, layer in zip(MORE_HISTORY, found["layers"]):
+        expect_nothing_told(line, json.dumps(layer))
+    expect(sum(layer["proof"] is not None for layer in found["layers"]) == 6, f"{found}")
 
 
 def test_other_host_gets_no_credentials(scene):

@@ -267,6 +267,14 @@ class Stub:
 
 # --- mlgate ----------------------------------------------------------------------------------------------------------
 
+class Served(harness.Server):
+    """One whose end must be a good one: nothing lost, nothing that a sanitizer minds."""
+
+    def __exit__(self, *why):
+        status = self.stop()
+        expect(why[0] or status == 0, f"serve ended with exit {status}: {self.logged()}")
+
+
 class Scene:
     """Two registries, the second where the first may lead to, and a folder for policies and credentials."""
 
@@ -325,7 +333,7 @@ class Scene:
         return harness.check(["--policies", policy or self.policy(), *args, path])
 
     def server(self, policy=None, extra=()):
-        return harness.Server([policy or self.policy()], extra=extra)
+        return Served([policy or self.policy()], extra=extra)
 
 
 def pod(*images, name="p", **spec):

@@ -38,7 +38,8 @@ def test_cold_look_up(scene):
     took = min(times) - min(plain)
     harness.Tap.note(f"a cold look-up of 15 GB in 5 layers: {took * 1000:.1f} ms at best of {len(times)}, "
                      f"{max(sizes) / 1000:.0f} kB read in {asked} requests")
-    expect(max(sizes) <= 5 * 65536 + 20 * KIB, f"{sizes} bytes")
+    expect(max(sizes) <= 4 * 65536 + 10 * KIB, f"{sizes} bytes")
+    expect(took < 0.05 * 4 * SLOW, f"{times}")  # the machine is not ours alone
 
 
 def test_cold_look_up_of_two_layers(scene):
