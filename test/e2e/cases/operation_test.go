@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -248,7 +249,8 @@ func another(t *testing.T, dir, lines string) {
 // serverKilled: calls to it fail until its end is known, so that validation refuses and mutation, whose policy is Ignore, is left
 // out; the others answer on, and nothing that is to be refused comes through.
 func serverKilled(t *testing.T, kubelet *cluster.Kubelet, s *stream) {
-	killed, at := servers(t)[0].Name, time.Now()
+	staying := slices.DeleteFunc(servers(t), func(p corev1.Pod) bool { return p.DeletionTimestamp != nil })
+	killed, at := staying[0].Name, time.Now()
 	if err := kubelet.Kill(killed); err != nil {
 		t.Fatal(err)
 	}
