@@ -128,17 +128,13 @@ static int check(const struct check_options *o, struct mg_judge *judge, const st
   return code < 0 ? code : exit_status(o, totals, any_document);
 }
 
-static void unrefp(struct mg_snapshot **snapshot) {
-  mg_snapshot_unref(*snapshot);
-}
-
 static void free_reportp(struct mg_report **report) {
   mg_report_free(*report);
 }
 
 static int run(const void *given, const struct mg_strings *args) {
   const struct check_options *o = given;
-  __attribute__((cleanup(unrefp))) struct mg_snapshot *snapshot = NULL;
+  MG_SNAPSHOT_AUTO snapshot = NULL;
   __attribute__((cleanup(free_reportp))) struct mg_report *report = NULL;
   __attribute__((cleanup(mg_judge_fini))) struct mg_judge judge = {0};
   struct mg_err err = {0};

@@ -74,13 +74,9 @@ static int explain_files(struct mg_buf *out, const struct explain_options *o, co
   return status;
 }
 
-static void unrefp(struct mg_snapshot **snapshot) {
-  mg_snapshot_unref(*snapshot);
-}
-
 /* What is about the tables of the policies at hand, a user's own WorkloadKinds included. */
 static int explain_with_policies(struct mg_buf *out, const struct explain_options *o, const struct mg_strings *args) {
-  __attribute__((cleanup(unrefp))) struct mg_snapshot *snapshot = NULL;
+  MG_SNAPSHOT_AUTO snapshot = NULL;
   const char *word = args->items[0];
   struct stat info;
   bool workloads = strcmp(word, "workloads") == 0, accelerators = strcmp(word, "accelerators") == 0;

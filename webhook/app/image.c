@@ -171,10 +171,6 @@ static int inquire(const struct image_options *o, struct inquiry *q, const struc
   return written < 0 ? written : code;
 }
 
-static void unrefp(struct mg_snapshot **snapshot) {
-  mg_snapshot_unref(*snapshot);
-}
-
 static void inquiry_fini(struct inquiry *q) {
   mg_registry_session_free(q->session);
   mg_arena_fini(&q->arena);
@@ -187,7 +183,7 @@ static void free_registryp(struct mg_registry **registry) {
 
 static int run(const void *given, const struct mg_strings *args) {
   const struct image_options *o = given;
-  __attribute__((cleanup(unrefp))) struct mg_snapshot *snapshot = NULL;
+  MG_SNAPSHOT_AUTO snapshot = NULL;
   __attribute__((cleanup(free_registryp))) struct mg_registry *registry = NULL;
   __attribute__((cleanup(inquiry_fini))) struct inquiry inquiry = {0};
   struct mg_err err = {0};

@@ -39,6 +39,14 @@ static inline mg_str mg_str_from(mg_str s, size_t at) {
   return at >= s.n ? (mg_str){0} : (mg_str){s.p + at, s.n - at};
 }
 
+/* FNV-1a, with a mark behind each string, so that `a` and `b` are not `ab` and "". The first of several starts with MG_HASH. */
+#define MG_HASH UINT64_C(1469598103934665603)
+static inline uint64_t mg_str_hash(uint64_t h, mg_str s) {
+  for (size_t i = 0; i < s.n; i++) h = (h ^ (unsigned char)s.p[i]) * UINT64_C(1099511628211);
+  h = (h ^ 0xFF) * UINT64_C(1099511628211);
+  return h ^ h >> 29; /* the low bits, which tables take, are the weak ones */
+}
+
 /* Byte order, shorter first among equal prefixes: <0, 0, >0. */
 int mg_str_cmp(mg_str a, mg_str b);
 

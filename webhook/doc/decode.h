@@ -39,6 +39,13 @@ struct mg_list {
 };
 #define MG_LIST_AT(list, type, i) (((const type *)(list).items)[i])
 
+/* One of a list of mg_str is that. */
+static inline bool mg_list_has(struct mg_list strings, mg_str s) {
+  for (uint32_t i = 0; i < strings.count; i++)
+    if (mg_str_eq(MG_LIST_AT(strings, mg_str, i), s)) return true;
+  return false;
+}
+
 /* arg of mg_t_list and mg_t_map: what one item is. */
 struct mg_item {
   const struct mg_type *type;

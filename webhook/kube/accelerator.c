@@ -5,15 +5,11 @@ void mg_pattern_owner_free(struct mg_pattern_owner *owner) {
   owner->first = NULL;
 }
 
-/* A bad regex is pointed at where it goes wrong, if its text stands in the source as it is. */
-static bool read_pattern(struct mg_load *load, const struct mg_field *field, mg_node value, void *dst) {
-  mg_str text;
-  struct mg_field string = {.key = field->key, .type = &mg_t_text};
-  if (!mg_t_text.read(load, &string, value, &text)) return false;
+bool mg_pattern_load(struct mg_load *load, mg_str text, mg_str name, mg_node at, enum mg_spot spot, struct mg_pattern **ret) {
   struct mg_err err = {0};
   struct mg_pattern *pattern = NULL;
   if (mg_pattern_compile(text, load->arena, &pattern, &err)) {
-    mg_diag_error(load->diags, value, MG_AT_VALUE, "\"%s\": %s", field->key, err.text);
+    mg_diag_error(load->diags, at, spot, "\"%.*s\": %s", MG_FMT(name), err.text);
     return false;
   }
   struct mg_pattern_owner *owner = load->owner;
@@ -24,8 +20,15 @@ static bool read_pattern(struct mg_load *load, const struct mg_field *field, mg_
   }
   *link = (struct mg_pattern_link){owner->first, pattern};
   owner->first = link;
-  *(struct mg_pattern **)dst = pattern;
+  *ret = pattern;
   return true;
+}
+
+static bool read_pattern(struct mg_load *load, const struct mg_field *field, mg_node value, void *dst) {
+  mg_str text;
+  struct mg_field string = {.key = field->key, .type = &mg_t_text};
+  if (!mg_t_text.read(load, &string, value, &text)) return false;
+  return mg_pattern_load(load, text, mg_str_of(field->key), value, MG_AT_VALUE, dst);
 }
 
 const struct mg_type mg_t_pattern = {.name = "a glob or /regex/", .read = read_pattern, .schema = MG_SCHEMA_STRING};

@@ -23,6 +23,9 @@ struct mg_accelerators {
   struct mg_list infrastructure;
 };
 
+/* Compiles, and registers with load->owner, a struct mg_pattern_owner. An error is about `name`
+ * and points at that spot of `at`. */
+bool mg_pattern_load(struct mg_load *load, mg_str text, mg_str name, mg_node at, enum mg_spot spot, struct mg_pattern **ret);
 extern const struct mg_type mg_t_pattern;     /* struct mg_pattern *; registered with load->owner, a struct mg_pattern_owner */
 extern const struct mg_item mg_item_pattern;
 

@@ -49,10 +49,10 @@ const char *mg_context_resource(enum mg_context_kind kind) {
 
 /* ---- tables ---- */
 
-static uint32_t hash_of(uint32_t h, mg_str s) {
-  for (size_t i = 0; i < s.n; i++) h = (h ^ (unsigned char)s.p[i]) * 16777619u;
-  h = (h ^ 0xFF) * 16777619u;
-  return h ^ h >> 15;
+/* name "": of the namespace alone. */
+static uint32_t hash_of(mg_str ns, mg_str name) {
+  uint64_t h = mg_str_hash(MG_HASH, ns);
+  return (uint32_t)(name.n ? mg_str_hash(h, name) : h);
 }
 
 void mg_context_identify(struct mg_context_object *o, enum mg_context_kind kind, mg_node object) {
@@ -60,7 +60,7 @@ void mg_context_identify(struct mg_context_object *o, enum mg_context_kind kind,
   o->object = object;
   o->name = mg_string(MG_GET(meta, "name"));
   if (!rows[kind].cluster_scoped) o->ns = mg_string(MG_GET(meta, "namespace"));
-  o->hash = hash_of(hash_of(2166136261u, o->ns), o->name);
+  o->hash = hash_of(o->ns, o->name);
 }
 
 static void table_unref(struct mg_context_table *t) {
@@ -118,7 +118,7 @@ static int table_index(struct mg_context_table *t) {
   for (uint32_t i = 0; i < t->count; i++) {
     const struct mg_context_object *o = t->items[i];
     take_slot(t, o->hash, i + 1);
-    if (i == 0 || !mg_str_eq(t->items[i - 1]->ns, o->ns)) take_slot(t, hash_of(2166136261u, o->ns), (i + 1) | OF_NAMESPACE);
+    if (i == 0 || !mg_str_eq(t->items[i - 1]->ns, o->ns)) take_slot(t, hash_of(o->ns, (mg_str){0}), (i + 1) | OF_NAMESPACE);
   }
   return 0;
 }
@@ -234,8 +234,7 @@ struct mg_context *mg_context_join(const struct mg_context *files, const struct 
 
 /* The number of the item, or, without a name, that of the namespace's first; the count where there is none. */
 static uint32_t number_of(const struct mg_context_table *t, mg_str ns, mg_str name) {
-  uint32_t hash = hash_of(2166136261u, ns);
-  if (name.n) hash = hash_of(hash, name);
+  uint32_t hash = hash_of(ns, name);
   for (uint32_t at = hash; t->slots && t->slots[at & t->mask]; at++) {
     uint32_t slot = t->slots[at & t->mask], number = (slot & ~OF_NAMESPACE) - 1;
     const struct mg_context_object *o = t->items[number];

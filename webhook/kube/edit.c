@@ -114,8 +114,5 @@ void mg_pod_reread(struct mg_pod *pod) {
 }
 
 bool mg_pod_may_set(const struct mg_pod *pod, mg_str field) {
-  if (!pod->kind) return true;
-  for (uint32_t i = 0; i < pod->kind->without.count; i++)
-    if (mg_str_eq(MG_LIST_AT(pod->kind->without, mg_str, i), field)) return false;
-  return true;
+  return !pod->kind || !mg_list_has(pod->kind->without, field);
 }

@@ -1,14 +1,10 @@
 /* Devices of a container and of a pod, as the API server adds them up. */
+#include "base/capped.h"
 #include "kube/pod.h"
 
 bool mg_device_counts(const struct mg_device_filter *filter, const struct mg_amount *a) {
   if (!a->accelerator || a->accelerator->unit != MG_UNIT_COUNT) return false;
   return !filter || !filter->resources.count || mg_any_pattern(filter->resources, a->resource);
-}
-
-static int64_t add_saturated(int64_t a, int64_t b) {
-  int64_t sum;
-  return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
 }
 
 /* A filter names resources; claims have classes, so that only an absent filter counts them, and every resource. */
@@ -19,7 +15,7 @@ static bool counts_claims(const struct mg_device_filter *filter) {
 static int64_t sum_container(const struct mg_container *c, const struct mg_device_filter *filter) {
   int64_t sum = counts_claims(filter) ? c->claimed : 0;
   for (uint32_t i = 0; i < c->amount_count; i++)
-    if (mg_device_counts(filter, &c->amounts[i])) sum = add_saturated(sum, mg_amount_devices(&c->amounts[i]));
+    if (mg_device_counts(filter, &c->amounts[i])) sum = mg_add_capped(sum, mg_amount_devices(&c->amounts[i]));
   return sum;
 }
 
@@ -37,13 +33,13 @@ struct tally {
 static void tally_up(struct tally *t, const struct mg_container *c, int64_t devices) {
   if (c->list == MG_LIST_EPHEMERAL) return;
   if (c->list == MG_LIST_INIT && !c->sidecar) {
-    int64_t beside = add_saturated(devices, t->sidecars);
+    int64_t beside = mg_add_capped(devices, t->sidecars);
     t->peak = beside > t->peak ? beside : t->peak;
     return;
   }
-  t->sum = add_saturated(t->sum, devices);
+  t->sum = mg_add_capped(t->sum, devices);
   if (c->list != MG_LIST_INIT) return;
-  t->sidecars = add_saturated(t->sidecars, devices);
+  t->sidecars = mg_add_capped(t->sidecars, devices);
   t->peak = t->sidecars > t->peak ? t->sidecars : t->peak;
 }
 
@@ -78,12 +74,12 @@ static int64_t sum_pod(const struct mg_pod *pod, const struct mg_device_filter *
       if (t)
         tally_up(t, c, n);
       else
-        devices = add_saturated(devices, n);
+        devices = mg_add_capped(devices, n);
     }
   }
   for (uint32_t i = 0; i < all.count; i++) {
     const struct tally *t = &all.of[i];
-    devices = add_saturated(devices, t->sum > t->peak ? t->sum : t->peak);
+    devices = mg_add_capped(devices, t->sum > t->peak ? t->sum : t->peak);
   }
   return devices;
 }

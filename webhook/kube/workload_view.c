@@ -1,5 +1,6 @@
 /* From an object and the workload table to the views of its templates: paths, names, replicas, roles. */
 #include "kube/walk.h"
+#include "base/capped.h"
 #include "kube/pod.h"
 
 #define MOST_TEMPLATES 4096
@@ -140,7 +141,7 @@ static struct count multiply(const struct walk *w, struct mg_list replicas) {
       n = 1;
     }
     if (at.at && !count.at.at) count.at = at;
-    if (__builtin_mul_overflow(count.n, n, &count.n)) count.n = INT64_MAX;
+    count.n = mg_mul_capped(count.n, n);
   }
   return count;
 }

@@ -81,10 +81,7 @@ static void carry_over(const struct mg_eval *eval, const struct mg_selection *fr
 }
 
 static bool names_rule(const struct mg_exception *e, const struct mg_rule *rule) {
-  bool policy = false, named = e->rules.count == 0;
-  for (uint32_t i = 0; i < e->policies.count; i++) policy |= mg_str_eq(MG_LIST_AT(e->policies, mg_str, i), rule->policy->name);
-  for (uint32_t i = 0; i < e->rules.count; i++) named |= mg_str_eq(MG_LIST_AT(e->rules, mg_str, i), rule->name);
-  return policy && named;
+  return mg_list_has(e->policies, rule->policy->name) && (!e->rules.count || mg_list_has(e->rules, rule->name));
 }
 
 static bool exception_covers(const struct mg_exception *e, struct mg_pod *pod, struct mg_container *c) {

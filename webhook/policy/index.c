@@ -2,18 +2,12 @@
  * and the roles of the templates. */
 #include "policy/snapshot.h"
 
-static uint64_t hash(mg_str s) {
-  uint64_t h = 1469598103934665603u;
-  for (size_t i = 0; i < s.n; i++) h = (h ^ (unsigned char)s.p[i]) * 1099511628211u;
-  return h ^ (h >> 29);
-}
-
 static void set(mg_bits *bits, uint32_t i) {
   bits[i / 64] |= (mg_bits)1 << (i % 64);
 }
 
 static struct mg_prefix *slot_of(const struct mg_index *index, mg_str text) {
-  uint64_t at = hash(text) & (index->prefix_slots - 1);
+  uint64_t at = mg_str_hash(MG_HASH, text) & (index->prefix_slots - 1);
   while (index->prefixes[at].text.p && !mg_str_eq(index->prefixes[at].text, text)) at = (at + 1) & (index->prefix_slots - 1);
   return &index->prefixes[at];
 }

@@ -27,13 +27,7 @@ struct loader {
 };
 
 static uint64_t hash3(mg_str a, mg_str b, mg_str c) {
-  uint64_t h = 1469598103934665603u;
-  const mg_str parts[] = {a, b, c};
-  for (int p = 0; p < 3; p++) {
-    for (size_t i = 0; i < parts[p].n; i++) h = (h ^ (unsigned char)parts[p].p[i]) * 1099511628211u;
-    h = (h ^ 0xFF) * 1099511628211u;
-  }
-  return h ^ (h >> 29);
+  return mg_str_hash(mg_str_hash(mg_str_hash(MG_HASH, a), b), c);
 }
 
 static bool grow_names(struct loader *l) {

@@ -79,7 +79,11 @@ struct mg_source {
 int mg_snapshot_new(struct mg_snapshot **ret, mg_rule_types types, const struct mg_source *sources, size_t count,
                     struct mg_diags *diags, struct mg_err *err);
 struct mg_snapshot *mg_snapshot_ref(struct mg_snapshot *snapshot);
-void mg_snapshot_unref(struct mg_snapshot *snapshot);
+void mg_snapshot_unref(struct mg_snapshot *snapshot); /* NULL is fine */
+static inline void mg_snapshot_unrefp(struct mg_snapshot **snapshot) {
+  mg_snapshot_unref(*snapshot);
+}
+#define MG_SNAPSHOT_AUTO __attribute__((cleanup(mg_snapshot_unrefp))) struct mg_snapshot *
 
 /* The same policies and files with what is watched beside them; of two objects of one name the files' holds. What policies need
  * and is not among live->known is then missing. NULL: out of memory. */

@@ -31,7 +31,7 @@ static inline bool mg_rule_type_mutates(const struct mg_rule_type *type) {
   return type->mutate || type->mutate_workload;
 }
 
-/* The table of rule types, NULL-terminated: rules/rules.c. Passed to the loader, so that policy/ knows rules only by this
+/* The table of rule types, NULL-terminated: rules/rules.h. Passed to the loader, so that policy/ knows rules only by this
  * interface. */
 typedef const struct mg_rule_type *const *mg_rule_types;
 
@@ -62,8 +62,6 @@ bool mg_run_sees_template(const struct mg_run *run);
 bool mg_run_is_update(const struct mg_run *run);
 /* The view of the same template in oldObject, or NULL. */
 struct mg_pod *mg_run_old_pod(const struct mg_run *run);
-/* oldObject; absent where the request is no UPDATE that has one. */
-mg_node mg_run_old_object(const struct mg_run *run);
 /* The row of the kind that controls the object; NULL where nothing does, or a kind that the table does not have. */
 const struct mg_kind_row *mg_run_owner(const struct mg_run *run, mg_node object);
 /* The same container of that template, or NULL. */

@@ -44,10 +44,6 @@ struct mg_pod *mg_run_old_pod(const struct mg_run *run) {
   return run->other;
 }
 
-mg_node mg_run_old_object(const struct mg_run *run) {
-  return run->eval->old ? run->eval->old->object : (mg_node){0};
-}
-
 const struct mg_kind_row *mg_run_owner(const struct mg_run *run, mg_node object) {
   mg_str group, version, kind;
   if (!mg_controlling_owner(object, &group, &version, &kind)) return NULL;
@@ -101,11 +97,7 @@ static struct mg_known identity_of(const struct mg_run *run, const struct mg_fin
 }
 
 static size_t slot_of(const struct mg_known *k) {
-  const mg_str parts[] = {k->template_id, k->container, k->subject};
-  uint32_t h = 2166136261u;
-  for (size_t p = 0; p < sizeof parts / sizeof *parts; p++)
-    for (size_t i = 0; i < parts[p].n; i++) h = (h ^ (unsigned char)parts[p].p[i]) * 16777619u;
-  return (h ^ h >> 16) % MG_KNOWN_SLOTS;
+  return mg_str_hash(mg_str_hash(mg_str_hash(MG_HASH, k->template_id), k->container), k->subject) % MG_KNOWN_SLOTS;
 }
 
 static bool same_identity(const struct mg_known *a, const struct mg_known *b) {

@@ -1,4 +1,4 @@
-/* What a report format is: one file and one row in report.c. */
+/* What a report format is: one file and one row of the list below. */
 #pragma once
 #include "report/report.h"
 
@@ -19,8 +19,14 @@ struct mg_format {
   void (*end)(struct mg_sink *sink, const struct mg_report_totals *totals);
 };
 
-extern const struct mg_format mg_format_text;
-extern const struct mg_format mg_format_json;
+/* A row for each. */
+#define MG_FORMATS(FORMAT) \
+  FORMAT(text)             \
+  FORMAT(json)
+
+#define MG_FORMAT_DECLARED(name) extern const struct mg_format mg_format_##name;
+MG_FORMATS(MG_FORMAT_DECLARED)
+#undef MG_FORMAT_DECLARED
 
 /* Writes the buffer to the report's place and empties it. */
 void mg_sink_write(struct mg_sink *sink, struct mg_buf *buf);

@@ -9,14 +9,11 @@
 
 #define FLUSH_AT ((size_t)1 << 16)
 
-/* A row for each format. */
-#define FORMATS(F) F(text) F(json)
-
 #define F(name) &mg_format_##name,
-static const struct mg_format *const formats[] = {FORMATS(F)};
+static const struct mg_format *const formats[] = {MG_FORMATS(F)};
 #undef F
 #define F(name) #name,
-const char *const mg_report_format_names[] = {FORMATS(F) NULL};
+const char *const mg_report_format_names[] = {MG_FORMATS(F) NULL};
 #undef F
 #define FORMAT_COUNT (sizeof formats / sizeof *formats)
 

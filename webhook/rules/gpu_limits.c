@@ -193,8 +193,7 @@ static void judge_equal(const struct at *at, mg_str resource) {
     return;
   }
   if (pod_declares(at, resource)) return;
-  for (uint32_t i = 0; i < at->p->require.count; i++)
-    if (mg_str_eq(MG_LIST_AT(at->p->require, mg_str, i), resource)) return; /* already said */
+  if (mg_list_has(at->p->require, resource)) return; /* already said */
   judge_no_limit(at, a);
 }
 

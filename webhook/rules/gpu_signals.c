@@ -1,4 +1,5 @@
 #include "rules/gpu.h"
+#include "rules/mount_path.h"
 
 #include <stdlib.h>
 
@@ -146,28 +147,6 @@ static struct hosts read_hosts(const struct mg_pod *pod, struct mg_arena *arena)
   return hosts;
 }
 
-/* One segment of a path, put behind what is already clean. */
-static size_t add_segment(char *out, size_t n, mg_str segment) {
-  if (segment.n == 0 || mg_str_is(segment, ".")) return n;
-  if (mg_str_is(segment, "..")) {
-    while (n > 0 && out[n - 1] != '/') n--;
-    return n > 0 ? n - 1 : 0;
-  }
-  out[n] = '/';
-  memcpy(out + n + 1, segment.p, segment.n);
-  return n + 1 + segment.n;
-}
-
-/* "//dev/./nvidia0/" -> "/dev/nvidia0"; a relative path is taken from the root. `out` has room for a byte more than the path. */
-static size_t add_path(char *out, size_t n, mg_str path) {
-  for (;;) {
-    mg_str segment = {path.p, mg_str_find(path, '/')};
-    n = add_segment(out, n, segment);
-    if (segment.n == path.n) return n;
-    path = mg_str_from(path, segment.n + 1);
-  }
-}
-
 struct path {
   char text[2 * LONGEST_HOST_PATH + 4];
   mg_str s;
@@ -176,8 +155,8 @@ struct path {
 /* What the mount shows of the host. A subPath narrows the volume: of "/" only "dev", of "/dev" only "shm". */
 static bool shown_path(mg_str path, mg_str sub, struct path *ret) {
   if (path.n >= LONGEST_HOST_PATH || sub.n >= LONGEST_HOST_PATH) return false;
-  size_t n = add_path(ret->text, 0, path);
-  n = add_path(ret->text, n, sub);
+  size_t n = mg_mount_path_add(ret->text, 0, path);
+  n = mg_mount_path_add(ret->text, n, sub);
   if (n == 0) ret->text[n++] = '/';
   ret->s = (mg_str){ret->text, n};
   return true;

@@ -2,22 +2,14 @@
 
 #include <inttypes.h>
 
+#include "base/capped.h"
+
 #define TERMS_SHOWN 6
 #define ALLOWED_SHOWN 32
 #define SUM_TEXT 4096
 
 struct mg_measure mg_gpu_measure(int64_t devices) {
   return (struct mg_measure){.kind = MG_MEASURE_MORE_IS_WORSE, .amount = (mg_nano)devices * 1000000000};
-}
-
-static int64_t add_saturated(int64_t a, int64_t b) {
-  int64_t sum;
-  return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
-}
-
-static int64_t mul_saturated(int64_t a, int64_t b) {
-  int64_t product;
-  return __builtin_mul_overflow(a, b, &product) ? INT64_MAX : product;
 }
 
 /* --- the terms of a sum, for the message --- */
@@ -136,7 +128,7 @@ static const struct mg_container *largest_of(const struct mg_gpu *gpu, const str
   for (uint32_t i = 0; i < pod->container_count; i++) {
     const struct mg_container *c = &pod->containers[i];
     int64_t n = runs_beside(c) == beside ? mg_container_devices(c, &gpu->filter) : 0;
-    *ret_total = add_saturated(*ret_total, n);
+    *ret_total = mg_add_capped(*ret_total, n);
     if (n > most) most = n, best = c;
   }
   return best;
@@ -159,7 +151,7 @@ static mg_str spell_pod(struct mg_run *run, const struct mg_gpu *gpu, const stru
   for (uint32_t i = 0; i < pod->container_count; i++) {
     const struct mg_container *c = &pod->containers[i];
     int64_t n = runs_beside(c) ? mg_container_devices(c, &gpu->filter) : 0;
-    total = add_saturated(total, n);
+    total = mg_add_capped(total, n);
     if (!n || !next_term(&sum)) continue;
     mg_str name = mg_gpu_short(arena, c->name);
     mg_buf_put(&sum.text, name.n ? name : mg_gpu_who(run, c));
@@ -216,9 +208,9 @@ struct total {
 };
 
 static void add_template(struct total *total, struct mg_pod *pod, int64_t devices) {
-  int64_t product = mul_saturated(pod->replicas, devices);
+  int64_t product = mg_mul_capped(pod->replicas, devices);
   if (product <= 0) return;
-  total->devices = add_saturated(total->devices, product);
+  total->devices = mg_add_capped(total->devices, product);
   total->templates++;
   if (product > total->most) total->most = product, total->one = devices, total->largest = pod;
 }

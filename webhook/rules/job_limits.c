@@ -194,9 +194,10 @@ static bool is_api_default(const struct work *w) {
 static mg_node value_to_set(const struct work *w, uint32_t near) {
   struct mg_arena *arena = mg_run_arena(w->run);
   struct mg_doc *doc = w->workload->object.doc;
-  struct mg_place *before;
-  uint32_t count =
-      mg_places_find(arena, w->workload->kind->run_policy.limits[w->which], mg_run_old_object(w->run), &before);
+  const struct mg_workload *workload = mg_run_old_workload(w->run);
+  struct mg_place *before = NULL;
+  uint32_t count = 0;
+  if (workload) count = mg_places_find(arena, w->workload->kind->run_policy.limits[w->which], workload->object, &before);
   const struct mg_place *old = mg_place_of(before, count, w->place->id, near);
   if (old && mg_is(old->value, MG_NUMBER)) return mg_make_copy(doc, old->value);
   return mg_make_text(doc, MG_NUMBER, mg_arena_printf(arena, "%lld", (long long)w->limit->def.value));

@@ -18,21 +18,6 @@ struct params {
   bool respect_affinity;
 };
 
-/* A key is no string node, so mg_t_pattern cannot read it. */
-static bool read_glob(struct mg_load *load, mg_node key, struct mg_pattern **ret) {
-  struct mg_pattern_owner *owner = load->owner;
-  struct mg_pattern_link *link = MG_NEW(load->arena, struct mg_pattern_link);
-  struct mg_err err = {0};
-  if (!link || !owner) return false;
-  if (mg_pattern_compile(mg_text(key), load->arena, ret, &err)) {
-    mg_diag_error(load->diags, mg_value(key), MG_AT_KEY, "\"%.*s\": %s", MG_FMT(mg_text(key)), err.text);
-    return false;
-  }
-  *link = (struct mg_pattern_link){owner->first, *ret};
-  owner->first = link;
-  return true;
-}
-
 static bool read_by_accelerator(struct mg_load *load, const struct mg_field *field, mg_node value, void *dst) {
   if (!mg_is(value, MG_OBJECT)) {
     mg_diag_error(load->diags, value, MG_AT_VALUE, "\"%s\" must be %s", field->key, field->type->name);
@@ -45,7 +30,7 @@ static bool read_by_accelerator(struct mg_load *load, const struct mg_field *fie
   uint32_t count = 0;
   struct mg_field pairs = {.key = field->key, .type = &mg_t_pairs};
   for (mg_node key = mg_first(value); key.at; key = mg_next(key), count++) {
-    good &= read_glob(load, key, &items[count].resource);
+    good &= mg_pattern_load(load, mg_text(key), mg_text(key), mg_value(key), MG_AT_KEY, &items[count].resource);
     good &= mg_t_pairs.read(load, &pairs, mg_value(key), &items[count].labels);
   }
   *list = (struct mg_list){items, count};

@@ -27,29 +27,12 @@ static const struct mg_field fields[] = {
     MG_FIELDS_END,
 };
 
-static bool is_allowed(const struct params *p, mg_str name) {
-  for (uint32_t i = 0; i < p->allowed.count; i++)
-    if (mg_str_eq(MG_LIST_AT(p->allowed, mg_str, i), name)) return true;
-  return false;
-}
-
-static void check_class(struct mg_load *load, mg_node n) {
-  if (n.at && !mg_name_is_dns_subdomain(mg_text(n)))
-    mg_diag_error(load->diags, n, MG_AT_VALUE, "\"%.*s\" is no PriorityClass name", MG_FMT(mg_text(n)));
-}
-
 static bool compile(struct mg_load *load, mg_node at, void *params) {
   struct params *p = params;
   const uint32_t before = load->diags->error_count;
   mg_node name = MG_GET(at, "className"), allowed = MG_GET(at, "allowed");
   p->has_policy = mg_get_key(at, POLICY).at != 0;
-  check_class(load, name);
-  for (mg_node n = mg_first(allowed); n.at; n = mg_next(n)) check_class(load, n);
-  if (allowed.at && !p->allowed.count)
-    mg_diag_error(load->diags, allowed, MG_AT_VALUE, "\"allowed\" must name at least one class");
-  else if (allowed.at && name.at && !is_allowed(p, p->class_name))
-    mg_diag_warn(load->diags, name, MG_AT_VALUE, "\"%.*s\" is none of \"allowed\", so that what this rule sets it also judges",
-                 MG_FMT(p->class_name));
+  mg_listed_classes(load, "PriorityClass", name, allowed, p->allowed);
   if (p->override && !name.at)
     mg_diag_error(load->diags, MG_GET(at, "override"), MG_AT_KEY, "\"override\" needs \"className\"");
   if (!name.at && !p->has_policy && !allowed.at)
@@ -175,7 +158,7 @@ static struct mg_finding finding_of(struct mg_pod *pod, mg_str subject, mg_str c
 }
 
 static void judge_allowed(struct mg_run *run, const struct params *p, struct mg_pod *pod, mg_str name) {
-  if (!p->allowed.count || is_allowed(p, name)) return;
+  if (!p->allowed.count || mg_list_has(p->allowed, name)) return;
   struct mg_finding finding = finding_of(pod, MG_S("allowed"), name);
   mg_str first = MG_LIST_AT(p->allowed, mg_str, 0), all = mg_listed(mg_run_arena(run), p->allowed, mg_listed_string);
   finding.fix = mg_arena_printf(mg_run_arena(run), "priorityClassName: %.*s", MG_FMT(p->class_name.n ? p->class_name : first));

@@ -1,25 +1,30 @@
-/* The rule types of the product: one file and one row each. */
+/* The rule types of the product: one file and one row each, in the order in which they are listed to people. */
 #pragma once
 #include "policy/rule.h"
 
-extern const struct mg_rule_type *const mg_rules[];
+#define MG_RULES(RULE) \
+  RULE(gpu_limits) \
+  RULE(tolerations) \
+  RULE(node_selector) \
+  RULE(shared_memory) \
+  RULE(priority) \
+  RULE(job_limits) \
+  RULE(visible_devices) \
+  RULE(topology_spread) \
+  RULE(runtime_class) \
+  RULE(queue) \
+  RULE(limit_range) \
+  RULE(quota) \
+  RULE(labels) \
+  RULE(namespace) \
+  RULE(image_reference) \
+  RULE(image_size) \
+  RULE(require) \
+  RULE(forbid) \
+  RULE(patch)
 
-extern const struct mg_rule_type mg_rule_gpu_limits;
-extern const struct mg_rule_type mg_rule_tolerations;
-extern const struct mg_rule_type mg_rule_node_selector;
-extern const struct mg_rule_type mg_rule_shared_memory;
-extern const struct mg_rule_type mg_rule_priority;
-extern const struct mg_rule_type mg_rule_job_limits;
-extern const struct mg_rule_type mg_rule_visible_devices;
-extern const struct mg_rule_type mg_rule_topology_spread;
-extern const struct mg_rule_type mg_rule_runtime_class;
-extern const struct mg_rule_type mg_rule_queue;
-extern const struct mg_rule_type mg_rule_limit_range;
-extern const struct mg_rule_type mg_rule_quota;
-extern const struct mg_rule_type mg_rule_labels;
-extern const struct mg_rule_type mg_rule_namespace;
-extern const struct mg_rule_type mg_rule_image_reference;
-extern const struct mg_rule_type mg_rule_image_size;
-extern const struct mg_rule_type mg_rule_require;
-extern const struct mg_rule_type mg_rule_forbid;
-extern const struct mg_rule_type mg_rule_patch;
+#define MG_RULE_DECLARED(name) extern const struct mg_rule_type mg_rule_##name;
+MG_RULES(MG_RULE_DECLARED)
+#undef MG_RULE_DECLARED
+
+extern const struct mg_rule_type *const mg_rules[]; /* NULL-terminated */

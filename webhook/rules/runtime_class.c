@@ -20,28 +20,11 @@ static const struct mg_field fields[] = {
     MG_FIELDS_END,
 };
 
-static bool is_allowed(const struct params *p, mg_str name) {
-  for (uint32_t i = 0; i < p->allowed.count; i++)
-    if (mg_str_eq(MG_LIST_AT(p->allowed, mg_str, i), name)) return true;
-  return false;
-}
-
-static void check_class(struct mg_load *load, mg_node n) {
-  if (n.at && !mg_name_is_dns_subdomain(mg_text(n)))
-    mg_diag_error(load->diags, n, MG_AT_VALUE, "\"%.*s\" is no RuntimeClass name", MG_FMT(mg_text(n)));
-}
-
 static bool compile(struct mg_load *load, mg_node at, void *params) {
   const struct params *p = params;
   const uint32_t before = load->diags->error_count;
   mg_node name = MG_GET(at, "name"), allowed = MG_GET(at, "allowed");
-  check_class(load, name);
-  for (mg_node n = mg_first(allowed); n.at; n = mg_next(n)) check_class(load, n);
-  if (allowed.at && !p->allowed.count)
-    mg_diag_error(load->diags, allowed, MG_AT_VALUE, "\"allowed\" must name at least one class");
-  else if (allowed.at && name.at && !is_allowed(p, p->name))
-    mg_diag_warn(load->diags, name, MG_AT_VALUE, "\"%.*s\" is none of \"allowed\", so that what this rule sets it also judges",
-                 MG_FMT(p->name));
+  mg_listed_classes(load, "RuntimeClass", name, allowed, p->allowed);
   if (p->for_accelerators && !name.at)
     mg_diag_error(load->diags, MG_GET(at, "forAccelerators"), MG_AT_KEY, "\"forAccelerators\" needs \"name\"");
   if (!name.at && !allowed.at)
@@ -76,7 +59,7 @@ static void mutate(struct mg_run *run, const void *params, struct mg_pod *pod) {
 static void judge(struct mg_run *run, const void *params, struct mg_pod *pod) {
   const struct params *p = params;
   mg_str name = mg_string(mg_get(pod->spec, CLASS));
-  if (!p->allowed.count || !name.n || is_allowed(p, name) || !mg_run_sees_template(run)) return;
+  if (!p->allowed.count || !name.n || mg_list_has(p->allowed, name) || !mg_run_sees_template(run)) return;
   struct mg_arena *arena = mg_run_arena(run);
   struct mg_finding finding = finding_of(pod, MG_S("allowed"));
   mg_str fix = p->name.n ? p->name : MG_LIST_AT(p->allowed, mg_str, 0), all = mg_listed(arena, p->allowed, mg_listed_string);

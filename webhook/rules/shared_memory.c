@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "kube/name.h"
+#include "rules/mount_path.h"
 #include "rules/rules.h"
 
 static const char *const container_words[] = {"accelerators", "all", NULL};
@@ -47,25 +48,9 @@ static bool compile(struct mg_load *load, mg_node at, void *params) {
 
 /* ---- what is there ---- */
 
-/* The path with "//", "." and ".." worked out, without a slash at the end; the kubelet takes a relative one from the root. */
 static mg_str clean_path(struct mg_arena *arena, mg_str path) {
   char *out = mg_arena_alloc(arena, path.n + 2);
-  size_t n = 0;
-  if (!out) return (mg_str){0};
-  while (path.n) {
-    size_t end = mg_str_find(path, '/');
-    mg_str part = {path.p, end};
-    path = mg_str_from(path, end + 1);
-    if (part.n == 0 || mg_str_is(part, ".")) continue;
-    if (mg_str_is(part, "..")) {
-      while (n && out[--n] != '/') {}
-      continue;
-    }
-    out[n++] = '/';
-    memcpy(out + n, part.p, part.n);
-    n += part.n;
-  }
-  return (mg_str){out, n};
+  return out ? (mg_str){out, mg_mount_path_add(out, 0, path)} : (mg_str){0};
 }
 
 /* Something of the list stands at /dev/shm, or hides it at /dev. */

@@ -124,12 +124,6 @@ static bool is_generated(mg_str key) {
   return false;
 }
 
-static bool names_key(struct mg_list keys, mg_str key) {
-  for (uint32_t i = 0; i < keys.count; i++)
-    if (mg_str_eq(MG_LIST_AT(keys, mg_str, i), key)) return true;
-  return false;
-}
-
 /* A label of the table may stand with its value: key=value. */
 static mg_str key_of(mg_str label) {
   return (mg_str){label.p, mg_str_find(label, '=')};
@@ -138,13 +132,13 @@ static mg_str key_of(mg_str label) {
 /* A key that the controller gives to every Pod of the workload makes a selector by itself. */
 static bool is_enough(const struct mg_pod *pod, const struct constraint *c) {
   for (uint32_t i = 0; i < pod->kind->pod_labels.count; i++)
-    if (names_key(c->keys, key_of(MG_LIST_AT(pod->kind->pod_labels, mg_str, i)))) return true;
+    if (mg_list_has(c->keys, key_of(MG_LIST_AT(pod->kind->pod_labels, mg_str, i)))) return true;
   return false;
 }
 
 /* A label that the selector takes. A key may not stand in the selector and in matchLabelKeys. */
 static bool selects(const struct constraint *c, mg_node key) {
-  return mg_is(mg_value(key), MG_STRING) && !is_generated(mg_text(key)) && !names_key(c->keys, mg_text(key));
+  return mg_is(mg_value(key), MG_STRING) && !is_generated(mg_text(key)) && !mg_list_has(c->keys, mg_text(key));
 }
 
 static mg_node labels_of(const struct mg_pod *pod) {
