@@ -193,6 +193,47 @@ static void arena_stays_failed_until_it_is_reset(void **state) {
   mg_arena_fini(&arena);
 }
 
+static void arena_takes_from_a_budget(void **state) {
+  (void)state;
+  struct mg_budget budget = {.max = 100000};
+  struct mg_arena one, two;
+  mg_arena_init(&one, (size_t)1 << 20, 32768), mg_arena_init(&two, (size_t)1 << 20, 32768);
+  one.budget = two.budget = &budget;
+  assert_non_null(mg_arena_alloc(&one, 30000));
+  assert_int_equal(budget.used, 0); /* it is kept */
+  assert_non_null(mg_arena_alloc(&one, 60000));
+  assert_in_range(budget.used, 60000, 100000);
+  assert_non_null(mg_arena_alloc(&two, 30000));
+  assert_null(mg_arena_alloc(&two, 60000));
+  assert_true(two.failed && two.crowded);
+  assert_in_range(budget.used, 60000, 100000);
+  mg_arena_reset(&one);
+  assert_int_equal(budget.used, 0);
+  mg_arena_reset(&two);
+  assert_false(two.failed || two.crowded);
+  char *p = mg_arena_alloc(&two, 20000); /* grows from what is kept into what is not, alone in its chunk */
+  p = mg_arena_grow(&two, p, 20000, 90000);
+  assert_non_null(p);
+  assert_in_range(budget.used, 90000, 100000);
+  assert_null(mg_arena_grow(&two, p, 90000, 200000));
+  assert_true(two.crowded);
+  mg_arena_fini(&one);
+  mg_arena_fini(&two);
+  assert_int_equal(budget.used, 0);
+}
+
+static void budget_is_never_overdrawn(void **state) {
+  (void)state;
+  struct mg_budget budget = {.max = 10};
+  assert_true(mg_budget_take(&budget, 10));
+  assert_false(mg_budget_take(&budget, 1));
+  assert_false(mg_budget_take(&budget, SIZE_MAX));
+  mg_budget_give(&budget, 4);
+  assert_true(mg_budget_take(&budget, 4));
+  assert_false(mg_budget_take(&budget, SIZE_MAX - 3));
+  assert_int_equal(budget.used, 10);
+}
+
 static void arena_reuses_what_a_reset_keeps(void **state) {
   (void)state;
   struct mg_arena arena;
@@ -414,6 +455,8 @@ int main(void) {
     cmocka_unit_test(arena_gives_aligned_memory_that_stays),
     cmocka_unit_test(arena_keeps_its_limit),
     cmocka_unit_test(arena_stays_failed_until_it_is_reset),
+    cmocka_unit_test(arena_takes_from_a_budget),
+    cmocka_unit_test(budget_is_never_overdrawn),
     cmocka_unit_test(arena_reuses_what_a_reset_keeps),
     cmocka_unit_test(arena_grows_blocks),
     cmocka_unit_test(arena_doubles_a_large_block_without_leaving_copies),

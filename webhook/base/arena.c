@@ -25,6 +25,7 @@ struct mg_arena_chunk {
   struct mg_arena_chunk *next;
   size_t size, used; /* of data */
   size_t last;       /* where the newest block begins */
+  bool charged;      /* to the budget */
   _Alignas(16) char data[];
 };
 
@@ -38,15 +39,32 @@ void mg_arena_init(struct mg_arena *arena, size_t max, size_t keep) {
   *arena = (struct mg_arena){.max = max, .keep = keep < max ? keep : max};
 }
 
+static void give_back(struct mg_arena *arena, struct mg_arena_chunk *chunk) {
+  if (chunk->charged) mg_budget_give(arena->budget, chunk->size);
+  chunk->charged = false;
+}
+
+/* What a reset keeps is there for good and counts for nobody. */
+static bool is_kept(const struct mg_arena *arena, size_t more) {
+  return arena->used <= arena->keep && more <= arena->keep - arena->used;
+}
+
+static bool charge(struct mg_arena *arena, size_t size) {
+  arena->crowded = !mg_budget_take(arena->budget, size);
+  return !arena->crowded;
+}
+
 void mg_arena_reset(struct mg_arena *arena) {
   size_t kept = 0;
   for (struct mg_arena_chunk **slot = &arena->first, *chunk; (chunk = *slot);) {
     if (chunk->size > arena->keep - kept) {
       *slot = chunk->next;
       UNPOISON(chunk->data, chunk->size);
+      give_back(arena, chunk);
       free(chunk);
       continue;
     }
+    give_back(arena, chunk);
     kept += chunk->size;
     chunk->used = chunk->last = 0;
     POISON(chunk->data, chunk->size);
@@ -54,7 +72,7 @@ void mg_arena_reset(struct mg_arena *arena) {
   }
   arena->now = NULL;
   arena->used = 0;
-  arena->failed = false;
+  arena->failed = arena->crowded = false;
 }
 
 void mg_arena_fini(struct mg_arena *arena) {
@@ -87,9 +105,14 @@ static struct mg_arena_chunk *next_chunk(struct mg_arena *arena, size_t size) {
     if (want < size) want = size;
     if (want > left) want = left & ~(ALIGN - 1);
     if (want < size) return NULL;
+    bool charged = arena->budget && !is_kept(arena, want);
+    if (charged && !charge(arena, want)) return NULL;
     chunk = malloc(sizeof(*chunk) + want);
-    if (!chunk) return NULL;
-    *chunk = (struct mg_arena_chunk){.next = *slot, .size = want};
+    if (!chunk) {
+      if (charged) mg_budget_give(arena->budget, want);
+      return NULL;
+    }
+    *chunk = (struct mg_arena_chunk){.next = *slot, .size = want, .charged = charged};
     POISON(chunk->data, want);
     *slot = chunk;
   }
@@ -130,12 +153,19 @@ static void *grow_chunk(struct mg_arena *arena, struct mg_arena_chunk *old, size
   while (*slot != old) slot = &(*slot)->next;
   bool now = arena->now == old;
   UNPOISON(old->data, old->size);
+  bool charged = arena->budget && (old->charged || !is_kept(arena, more));
+  size_t cost = charged ? (old->charged ? more : want) : 0;
+  if (charged && !charge(arena, cost)) return NULL;
   struct mg_arena_chunk *chunk = realloc(old, sizeof(*chunk) + want);
-  if (!chunk) return NULL;
+  if (!chunk) {
+    if (charged) mg_budget_give(arena->budget, cost);
+    return NULL;
+  }
   *slot = chunk;
   if (now) arena->now = chunk;
   arena->used += more;
   chunk->size = chunk->used = want;
+  chunk->charged = charged;
   return chunk->data;
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 #include <stdarg.h>
 
+#include "base/budget.h"
 #include "base/str.h"
 
 struct mg_arena_chunk;
@@ -13,7 +14,8 @@ struct mg_arena {
   size_t used;   /* bytes of all chunks in use since the last reset */
   size_t max;    /* limit for `used` */
   size_t keep;   /* bytes of chunks that a reset keeps */
-  bool failed;
+  bool failed, crowded; /* crowded: for the budget's sake */
+  struct mg_budget *budget; /* what a reset does not keep is taken from there, too; NULL: from none */
 };
 
 void mg_arena_init(struct mg_arena *arena, size_t max, size_t keep);

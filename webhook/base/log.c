@@ -2,11 +2,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdatomic.h>
+#include <poll.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log_queue.h"
 #include "base/utf8.h"
 
 #define REPLACEMENT "\xEF\xBF\xBD"
@@ -17,15 +18,31 @@ static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
 static _Atomic int log_level = MG_LOG_INFO;
 static _Atomic int log_fd = STDERR_FILENO;
-static _Atomic uint64_t log_dropped;
+static _Atomic uint64_t log_dropped, log_held;
 
 void mg_log_init(enum mg_log_level level, int fd) {
   atomic_store(&log_level, (int)level);
   atomic_store(&log_fd, fd);
 }
 
+bool mg_log_is_on(enum mg_log_level level) {
+  return (int)level >= atomic_load_explicit(&log_level, memory_order_relaxed);
+}
+
 uint64_t mg_log_dropped(void) {
   return atomic_load_explicit(&log_dropped, memory_order_relaxed);
+}
+
+uint64_t mg_log_held(void) {
+  return atomic_load_explicit(&log_held, memory_order_relaxed);
+}
+
+int mg_log_start(struct mg_err *err) {
+  return mg_log_queue_start(err);
+}
+
+void mg_log_stop(int64_t ms) {
+  mg_log_queue_stop(ms);
 }
 
 /* What fields may fill; behind it there is always room to end the line. */
@@ -84,7 +101,7 @@ static void put_time(struct mg_log_line *line) {
 }
 
 void mg_log_begin(struct mg_log_line *line, enum mg_log_level level, const char *msg) {
-  line->off = (int)level < atomic_load_explicit(&log_level, memory_order_relaxed);
+  line->off = !mg_log_is_on(level);
   line->cut = false;
   line->n = 0;
   if (line->off) return;
@@ -107,15 +124,45 @@ void mg_log_bool(struct mg_log_line *line, const char *key, bool value) {
   put_field(line, key, value ? MG_S("true") : MG_S("false"), NULL);
 }
 
-/* A log that cannot keep up must not hold a request up: what the descriptor does not take at once is counted and lost. */
+static void drop(void) {
+  atomic_fetch_add_explicit(&log_dropped, 1, memory_order_relaxed);
+}
+
+/* In the thread of the queue, a descriptor that does not block and is full is waited for; else nobody waits for it. */
+void mg_log_write(const char *line, size_t n) {
+  int fd = atomic_load_explicit(&log_fd, memory_order_relaxed);
+  struct pollfd full = {.fd = fd, .events = POLLOUT};
+  ssize_t r;
+  do r = write(fd, line, n);
+  while (r < 0 && (errno == EINTR || (errno == EAGAIN && mg_log_queue_is_on() && poll(&full, 1, -1) >= 0)));
+  if (r != (ssize_t)n) drop();
+}
+
 void mg_log_end(struct mg_log_line *line) {
   if (line->off) return;
   mg_str tail = line->cut ? MG_S(CUT "}\n") : MG_S("}\n");
   memcpy(line->text + line->n, tail.p, tail.n);
   line->n += tail.n;
   line->off = true;
-  ssize_t r;
-  do r = write(atomic_load_explicit(&log_fd, memory_order_relaxed), line->text, line->n);
-  while (r < 0 && errno == EINTR);
-  if (r != (ssize_t)line->n) atomic_fetch_add_explicit(&log_dropped, 1, memory_order_relaxed);
+  if (!mg_log_queue_is_on()) mg_log_write(line->text, line->n);
+  else if (!mg_log_queue_put(line->text, line->n)) drop();
+}
+
+/* The bucket as one number: the time at which it is full again. */
+bool mg_log_let(struct mg_log_rate *rate, uint64_t *ret_held) {
+  struct timespec t;
+  if (rate->each_second == 0) return true;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  const int64_t now = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec, one = 1000000000 / rate->each_second;
+  int64_t full = atomic_load_explicit(&rate->full, memory_order_relaxed), next;
+  do {
+    next = (full > now ? full : now) + one;
+    if (next - now > one * rate->burst) {
+      atomic_fetch_add_explicit(&log_held, 1, memory_order_relaxed);
+      atomic_fetch_add_explicit(&rate->held, 1, memory_order_relaxed);
+      return false;
+    }
+  } while (!atomic_compare_exchange_weak_explicit(&rate->full, &full, next, memory_order_relaxed, memory_order_relaxed));
+  *ret_held = atomic_exchange_explicit(&rate->held, 0, memory_order_relaxed);
+  return true;
 }

@@ -18,6 +18,7 @@
 struct mg_watch {
   int notify; /* -1: none to be had */
   int wake;
+  atomic_bool blind;
   atomic_bool poked, stopped;
 };
 
@@ -36,6 +37,7 @@ int mg_watch_new(struct mg_watch **ret, struct mg_err *err) {
     return mg_err_set(err, MG_E_IO, "eventfd: %s", strerror(errno));
   }
   watch->notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+  if (watch->notify < 0) atomic_store(&watch->blind, true);
   *ret = watch;
   return 0;
 }
@@ -52,6 +54,11 @@ void mg_watch_add(struct mg_watch *watch, const char *dir) {
   int id = inotify_add_watch(watch->notify, dir, EVENTS);
   /* Numbers only grow, so this bounds what is watched even if directories come and go for ever. */
   if (id > MG_WATCH_DIRS_MAX) (void)inotify_rm_watch(watch->notify, id);
+  if (id > MG_WATCH_DIRS_MAX || (id < 0 && (errno == ENOSPC || errno == ENOMEM))) atomic_store(&watch->blind, true);
+}
+
+bool mg_watch_blind(const struct mg_watch *watch) {
+  return atomic_load(&watch->blind);
 }
 
 static void wake(struct mg_watch *watch) {

@@ -20,6 +20,9 @@ void mg_watch_free(struct mg_watch *watch); /* NULL is fine */
 /* A directory more; one that is watched already counts once. Where it cannot be watched the time-out has to do. */
 void mg_watch_add(struct mg_watch *watch, const char *dir);
 
+/* Some directory could not be watched, for want of descriptors, memory or watches: changes there are seen at the time-out. */
+bool mg_watch_blind(const struct mg_watch *watch);
+
 /* After a change it waits for quiet_ms without another, but not for more than ten times that. */
 enum mg_watch_why mg_watch_wait(struct mg_watch *watch, int64_t timeout_ms, int64_t quiet_ms);
 
