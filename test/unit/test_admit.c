@@ -551,6 +551,38 @@ static void odd_requests(void **state) {
   mg_snapshot_unref(s);
 }
 
+static uint64_t ticks(void) {
+  static uint64_t now;
+  return now += 1000;
+}
+
+/* A clock that somebody gives times every policy that matched, and no other. */
+static void policies_are_timed(void **state) {
+  (void)state;
+  static const char policies[] = POLICY("match", "  rules: [{see: {}}, {mark: {key: x, value: v}}]")
+      POLICY("other", "  match: {names: [b]}\n  rules: [{see: {}}, {mark: {key: z, value: v}}]");
+  struct mg_snapshot *s = scene_load(probe_types, policies, NULL);
+  struct mg_arena arena, work;
+  mg_arena_init(&arena, 1 << 20, 0);
+  mg_arena_init(&work, MG_REVIEW_ARENA, 0);
+  struct ask pod = {.object = POD("", "containers: [{name: c}]")};
+  mg_str body = scene_review(&arena, &pod);
+  for (enum mg_endpoint endpoint = MG_MUTATE; endpoint <= MG_VALIDATE; endpoint++) {
+    struct mg_answer timed, plain;
+    mg_admit_timed(s, endpoint, body, SCENE_NOW, NULL, ticks, &work, &timed);
+    assert_non_null(timed.summary.policy_ns);
+    assert_true(timed.summary.policy_ns[0] >= 1000 && timed.summary.policy_ns[0] < 3000);
+    assert_int_equal(timed.summary.policy_ns[1], 0);
+    mg_admit(s, endpoint, body, SCENE_NOW, NULL, &arena, &plain);
+    assert_null(plain.summary.policy_ns);
+    assert_true(mg_str_eq(mg_buf_str(&plain.body), mg_buf_str(&timed.body)));
+    mg_arena_reset(&work);
+  }
+  mg_arena_fini(&work);
+  mg_arena_fini(&arena);
+  mg_snapshot_unref(s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(shapes),
@@ -570,6 +602,7 @@ int main(void) {
       cmocka_unit_test(memory_of_an_error),
       cmocka_unit_test(one_arena),
       cmocka_unit_test(odd_requests),
+      cmocka_unit_test(policies_are_timed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

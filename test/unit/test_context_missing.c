@@ -219,7 +219,7 @@ static void test_swap(void **state) {
   struct ask ask = {
       .object = "{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: x}, spec: {priorityClassName: k, containers: []}}"};
   mg_str text = scene_review(&arena, &ask);
-  assert_int_equal(mg_answerer_new(&answerer, scene_load(mg_rules, policies, NULL), "1", &err), 0);
+  assert_int_equal(mg_answerer_new(&answerer, scene_load(mg_rules, policies, NULL), "1", NULL, &err), 0);
   assert_int_equal(mg_answerer_context(answerer, turn_of(1), &err), 0);
   for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, ask_on, &text), 0);
   for (int i = 0; i < TURNS; i++) {

@@ -178,6 +178,7 @@ static void answer(const struct mg_snapshot *snapshot, enum mg_endpoint endpoint
   s->patched = r.patch.n > 0;
   s->message = r.message;
   s->policy_results = verdict->policy_results;
+  s->policy_ns = verdict->policy_ns;
   memcpy(s->violations, verdict->counts, sizeof s->violations);
 }
 
@@ -220,8 +221,15 @@ static void answer_error(const struct mg_err *err, struct mg_arena *arena, struc
   if (ret->body.failed || arena->failed) answer_without_memory(ret);
 }
 
-static int review(const struct mg_snapshot *snapshot, enum mg_endpoint endpoint, mg_str body, int64_t now,
-                  const struct mg_images *images, struct mg_arena *arena, struct mg_answer *ret, struct mg_err *err) {
+/* What a request brings along that is not in its bytes. */
+struct around {
+  int64_t now;
+  const struct mg_images *images;
+  uint64_t (*clock)(void);
+};
+
+static int review(const struct mg_snapshot *snapshot, enum mg_endpoint endpoint, mg_str body, const struct around *around,
+                  struct mg_arena *arena, struct mg_answer *ret, struct mg_err *err) {
   struct mg_doc doc;
   struct mg_request request;
   struct mg_verdict verdict;
@@ -229,12 +237,14 @@ static int review(const struct mg_snapshot *snapshot, enum mg_endpoint endpoint,
   int rc = mg_json_read(&doc, arena, body, &how, err);
   if (rc) return mg_err_wrap(err, "the body cannot be read (byte %zu)", err->offset);
   if ((rc = mg_review_read(mg_root(&doc), &request, err))) return rc;
-  request.images = images;
+  request.images = around->images;
+  request.clock = around->clock;
   struct mg_summary *s = &ret->summary;
   const struct mg_kind_row *row = mg_kind_find(mg_snapshot_kinds(snapshot), request.group, request.version, request.kind);
   *s = (struct mg_summary){.uid = request.uid, .kind = request.kind, .ns = request.ns, .name = request.name, .user = request.user,
                            .operation = request.operation, .kind_index = row ? row->index : UINT32_MAX};
-  rc = mg_evaluate(snapshot, &request, endpoint == MG_MUTATE ? MG_PHASE_MUTATE : MG_PHASE_VALIDATE, now, arena, &verdict, err);
+  unsigned phase = endpoint == MG_MUTATE ? MG_PHASE_MUTATE : MG_PHASE_VALIDATE;
+  rc = mg_evaluate(snapshot, &request, phase, around->now, arena, &verdict, err);
   if (rc) return rc;
   ret->waiting = verdict.waiting;
   answer(snapshot, endpoint, &request, &verdict, arena, ret);
@@ -243,10 +253,19 @@ static int review(const struct mg_snapshot *snapshot, enum mg_endpoint endpoint,
   return 0;
 }
 
-void mg_admit(const struct mg_snapshot *snapshot, enum mg_endpoint endpoint, mg_str body, int64_t now,
-              const struct mg_images *images, struct mg_arena *arena, struct mg_answer *ret) {
+void mg_admit_timed(const struct mg_snapshot *snapshot, enum mg_endpoint endpoint, mg_str body, int64_t now,
+                    const struct mg_images *images, uint64_t (*clock)(void), struct mg_arena *arena, struct mg_answer *ret) {
+  const struct around around = {now, images, clock};
   struct mg_err err = {0};
   *ret = (struct mg_answer){.http_status = 200, .summary = {.kind_index = UINT32_MAX}};
   mg_buf_init(&ret->body, arena, MG_REVIEW_ARENA);
-  if (review(snapshot, endpoint, body, now, images, arena, ret, &err)) answer_error(&err, arena, ret);
+  int code = review(snapshot, endpoint, body, &around, arena, ret, &err);
+  if (code == MG_E_NOMEM && arena->crowded)
+    (void)mg_err_set(&err, code, "the reviews that are answered now have the memory that this one needs; try again");
+  if (code < 0) answer_error(&err, arena, ret);
+}
+
+void mg_admit(const struct mg_snapshot *snapshot, enum mg_endpoint endpoint, mg_str body, int64_t now,
+              const struct mg_images *images, struct mg_arena *arena, struct mg_answer *ret) {
+  mg_admit_timed(snapshot, endpoint, body, now, images, NULL, arena, ret);
 }

@@ -28,10 +28,13 @@ struct mg_layer_fact {
   mg_str what;           /* the file (cleaned), the words of the command, or the media type */
   int64_t file_size;     /* of that file; -1: not known */
   bool looked_into;      /* its first bytes were read, and what they show is above */
+  int64_t held;          /* bytes that the registry has of it, where they are fewer than `size`; 0: as many, or nobody says so */
+  mg_str unread;         /* why they were not, though they were wanted; "": they were, or nobody wanted them */
 };
 
 struct mg_platform_fact {
   mg_str platform;       /* "linux/amd64" */
+  mg_str unknown;        /* why nothing more is known of it; "": it is known */
   mg_str digest;         /* of the manifest */
   struct mg_layer_fact *layers;
   uint32_t layer_count;
@@ -55,6 +58,10 @@ struct mg_image_query {
   int64_t evidence_size;    /* layers of at least that size are looked into, unless a base has them */
   const mg_str *bases;      /* normalised references */
   uint32_t base_count;
+  mg_str ns;                /* of the pod */
+  const mg_str *secrets;    /* its imagePullSecrets */
+  uint32_t secret_count;
+  mg_str account;           /* whose imagePullSecrets it will get, where it names none; "": nobody's */
 };
 
 enum mg_image_answer {

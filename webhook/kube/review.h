@@ -22,6 +22,7 @@ struct mg_request {
   mg_node object, old_object; /* absent where null */
   bool dry_run;
   const struct mg_images *images; /* who can be asked for images; NULL: nobody */
+  uint64_t (*clock)(void); /* nanoseconds, to time policies by; NULL: nobody asks */
   bool as_written; /* a manifest: the API server has not added its defaults yet */
 };
 

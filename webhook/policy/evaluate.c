@@ -251,9 +251,19 @@ static void warn_of_context(struct mg_eval *eval, const struct mg_policy *policy
   policy->context_rule->type->judge_workload(&run, NULL, eval->workload);
 }
 
+static uint64_t start_clock(const struct mg_eval *eval) {
+  return eval->verdict->policy_ns ? eval->request->clock() : 0;
+}
+
+static void stop_clock(struct mg_eval *eval, const struct mg_policy *policy, uint64_t start) {
+  if (eval->verdict->policy_ns) eval->verdict->policy_ns[policy->index] += eval->request->clock() - start + 1; /* 0: no match */
+}
+
 static void mutate_all(struct mg_eval *eval) {
   EACH_CANDIDATE(eval, policy) {
     if (mg_lacks_context(eval, policy)) warn_of_context(eval, policy);
+    uint64_t start = start_clock(eval);
+    bool matched = false;
     if (mg_action_of(eval, policy) != MG_ENFORCE || !mg_select_object(eval, policy)) continue;
     for (uint32_t r = 0; r < policy->rule_count; r++) {
       const struct mg_rule *rule = &policy->rules[r];
@@ -261,7 +271,9 @@ static void mutate_all(struct mg_eval *eval) {
       if (!mg_rule_type_mutates(rule->type)) continue;
       for (uint32_t i = 0; i < eval->workload->pod_count; i++) any |= edit_one(eval, policy, rule, eval->workload->pods[i]);
       if (any && rule->type->mutate_workload) edit_workload(eval, policy, rule);
+      matched |= any;
     }
+    if (matched) stop_clock(eval, policy, start);
   }
 }
 
@@ -270,6 +282,7 @@ static void judge_every(struct mg_eval *eval) {
   struct mg_selection *selections = MG_NEW_N(eval->arena, struct mg_selection, count + 1);
   if (!selections) return;
   EACH_CANDIDATE(eval, policy) {
+    uint64_t start = start_clock(eval);
     bool any = false;
     if (mg_lacks_context(eval, policy)) {
       memset(selections, 0, count * sizeof *selections);
@@ -283,6 +296,7 @@ static void judge_every(struct mg_eval *eval) {
     if (!any) continue;
     eval->verdict->policy_results[policy->index] = MG_RESULT_PASS;
     for (uint32_t r = 0; r < policy->rule_count; r++) judge_one(eval, policy, &policy->rules[r], selections);
+    stop_clock(eval, policy, start);
   }
 }
 
@@ -362,6 +376,7 @@ int mg_evaluate(const struct mg_snapshot *snapshot, const struct mg_request *req
   if (kind->scope) eval.subject.ns = MG_S("");
   eval.candidates = MG_NEW_N(arena, mg_bits, snapshot->index.words);
   ret->policy_results = MG_NEW_N(arena, uint8_t, snapshot->policy_count + 1);
+  if (request->clock) ret->policy_ns = MG_NEW_N(arena, uint64_t, snapshot->policy_count + 1);
   if (!eval.candidates || !ret->policy_results) return no_memory(arena, err);
   mg_index_find(snapshot, kind, request->operation, eval.subject.ns, eval.candidates);
   eval.is_update = request->operation == MG_UPDATE && request->old_object.at;

@@ -275,6 +275,12 @@ static void take_built_in(struct loader *l) {
   }
 }
 
+static uint64_t content_of(const struct mg_source *sources, size_t count) {
+  uint64_t hash = MG_HASH;
+  for (size_t i = 0; i < count; i++) hash = mg_str_hash(mg_str_hash(hash, mg_str_of(sources[i].path)), sources[i].text);
+  return hash;
+}
+
 int mg_snapshot_new(struct mg_snapshot **ret, mg_rule_types types, const struct mg_source *sources, size_t count,
                     struct mg_diags *diags, struct mg_err *err) {
   *ret = NULL;
@@ -285,6 +291,7 @@ int mg_snapshot_new(struct mg_snapshot **ret, mg_rule_types types, const struct 
     return mg_err_set(err, MG_E_NOMEM, "out of memory");
   }
   atomic_init(&s->refs, 1);
+  s->content = content_of(sources, count);
   mg_arena_init(&s->arena, SNAPSHOT_ARENA, 0);
   struct loader l = {.to = {s, {.diags = diags, .arena = &s->arena, .owner = &s->patterns}, types}};
   l.end = &l.first;

@@ -94,6 +94,8 @@ uint32_t mg_snapshot_needs(const struct mg_snapshot *snapshot);
 /* Every policy acts as audit, whatever it says (serve --dry-run). Before the first review only. */
 void mg_snapshot_set_dry_run(struct mg_snapshot *snapshot);
 
+/* Tells files apart from others: a hash of their names and texts, in their order; 48 bits, so that a double holds it. */
+uint64_t mg_snapshot_content(const struct mg_snapshot *snapshot);
 uint32_t mg_snapshot_policy_count(const struct mg_snapshot *snapshot);
 const struct mg_policy *mg_snapshot_policy(const struct mg_snapshot *snapshot, uint32_t index);
 const struct mg_kind_table *mg_snapshot_kinds(const struct mg_snapshot *snapshot);

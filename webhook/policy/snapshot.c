@@ -72,6 +72,10 @@ void mg_snapshot_set_dry_run(struct mg_snapshot *s) {
   s->dry_run = true;
 }
 
+uint64_t mg_snapshot_content(const struct mg_snapshot *s) {
+  return s->content & ((UINT64_C(1) << 48) - 1);
+}
+
 uint32_t mg_snapshot_policy_count(const struct mg_snapshot *s) {
   return s->policy_count;
 }

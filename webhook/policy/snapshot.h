@@ -40,6 +40,7 @@ struct mg_snapshot {
   uint32_t rule_count;
   struct mg_index index;
   bool dry_run;
+  uint64_t content;
 };
 
 /* Works out what a policy needs of the context, when its rules are complete. */

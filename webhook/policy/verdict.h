@@ -60,6 +60,7 @@ struct mg_verdict {
   bool allowed;              /* computed once, at the end: no violation denies */
   /* What each policy came to, for metrics: by policy index. */
   uint8_t *policy_results;   /* enum mg_policy_result */
+  uint64_t *policy_ns;       /* that each took, of those that matched; NULL: the request has no clock */
 };
 
 enum mg_policy_result {
