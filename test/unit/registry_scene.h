@@ -33,9 +33,14 @@ static inline mg_str digest_of(mg_str bytes) {
 
 /* ---- images ---- */
 
+static inline struct stub_route *add_blob(const char *name, mg_str digest, mg_str bytes, int64_t total) {
+  return stub_add((struct stub_route){
+      .path = text_of("/v2/%s/blobs/%.*s", name, MG_FMT(digest)), .status = 200, .body = bytes, .total = total});
+}
+
 static inline mg_str blob(const char *name, mg_str bytes) {
   mg_str digest = digest_of(bytes);
-  stub_add((struct stub_route){.path = text_of("/v2/%s/blobs/%.*s", name, MG_FMT(digest)), .status = 200, .body = bytes});
+  add_blob(name, digest, bytes, 0);
   return digest;
 }
 
@@ -59,7 +64,8 @@ static inline mg_str tar_of(const char *name, int64_t size) {
 static inline mg_str manifest_of(const char *name, const char *arch, mg_str layer, int64_t layer_size) {
   mg_str config = mg_str_of(text_of("{\"os\":\"linux\",\"architecture\":\"%s\",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":"
                                     "[\"sha256:%064d\"]},\"history\":[{\"created_by\":\"RUN make\"}]}", arch, 0));
-  mg_str config_digest = blob(name, config), layer_digest = blob(name, layer);
+  mg_str config_digest = blob(name, config), layer_digest = digest_of(layer);
+  add_blob(name, layer_digest, layer, layer_size);
   return mg_str_of(text_of("{\"schemaVersion\":2,\"mediaType\":\"" MANIFEST "\",\"config\":{\"mediaType\":"
                            "\"application/vnd.oci.image.config.v1+json\",\"digest\":\"%.*s\",\"size\":%zu},\"layers\":["
                            "{\"mediaType\":\"application/vnd.oci.image.layer.v1.tar\",\"digest\":\"%.*s\",\"size\":%lld}]}",

@@ -28,6 +28,7 @@ struct stub_route {
   int status;
   const char *headers; /* lines with their ends; NULL: none */
   mg_str body;
+  long long total;     /* bytes of all that is claimed to be there, of which body is the beginning; 0: body is all */
   bool hang;           /* no answer, and the connection stays open */
   int times;           /* that it answers; 0: always */
   atomic_int hits;
@@ -42,6 +43,7 @@ static struct stub {
   size_t count;
   char asked[65536]; /* request lines and the headers below, one a line */
   size_t asked_n;
+  size_t sent; /* bytes of bodies */
   int held[STUB_HELD];
   size_t held_n;
   useconds_t delay;
@@ -95,6 +97,26 @@ static inline void stub_send(struct stub_line *l, const char *p, size_t n) {
   }
 }
 
+/* A part of what is claimed to be there: zeros behind the body. */
+static inline void stub_send_part(struct stub_line *l, const struct stub_route *r, const char *range) {
+  static const char zeros[65536];
+  char text[512];
+  long long first = 0, last = 0, sent = 0;
+  sscanf(range, "bytes=%lld-%lld", &first, &last);
+  if (last >= r->total) last = r->total - 1;
+  int n = first > last ? snprintf(text, sizeof text, "HTTP/1.1 416 x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+                       : snprintf(text, sizeof text, "HTTP/1.1 206 x\r\nConnection: close\r\nContent-Length: %lld\r\n"
+                                  "Content-Range: bytes %lld-%lld/%lld\r\n\r\n", last - first + 1, first, last, r->total);
+  stub_send(l, text, (size_t)n);
+  for (long long at = first; at <= last; at += sent) {
+    bool there = at < (long long)r->body.n;
+    long long left = last + 1 - at, most = there ? (long long)r->body.n - at : (long long)sizeof zeros;
+    sent = left < most ? left : most;
+    stub_send(l, there ? r->body.p + at : zeros, (size_t)sent);
+    stub.sent += (size_t)sent;
+  }
+}
+
 static inline void stub_answer(struct stub_line *l, const char *head) {
   char text[2048];
   static const char *const kept[] = {"\nAuthorization: ", "\nRange: "};
@@ -112,10 +134,18 @@ static inline void stub_answer(struct stub_line *l, const char *head) {
     return;
   }
   if (stub.delay) usleep(stub.delay);
+  const char *range = strstr(head, "\nRange: ");
+  if (r && r->total && range && r->status == 200) {
+    stub_send_part(l, r, range + 8);
+    pthread_mutex_unlock(&stub.lock);
+    stub_close(l);
+    return;
+  }
+  size_t length = !r ? 0 : r->total && r->status == 200 ? (size_t)r->total : r->body.n;
   int n = snprintf(text, sizeof text, "HTTP/1.1 %d x\r\nConnection: close\r\nContent-Length: %zu\r\n%s\r\n", r ? r->status : 404,
-                   r ? r->body.n : 0, r && r->headers ? r->headers : "");
+                   length, r && r->headers ? r->headers : "");
   stub_send(l, text, (size_t)n);
-  if (r && strncmp(head, "HEAD", 4) != 0) stub_send(l, r->body.p, r->body.n);
+  if (r && strncmp(head, "HEAD", 4) != 0) stub_send(l, r->body.p, r->body.n), stub.sent += r->body.n;
   pthread_mutex_unlock(&stub.lock);
   stub_close(l);
 }
@@ -179,7 +209,7 @@ static inline void stub_end(void) {
 static inline void stub_reset(void) {
   pthread_mutex_lock(&stub.lock);
   memset(stub.routes, 0, sizeof stub.routes);
-  stub.count = stub.asked_n = 0;
+  stub.count = stub.asked_n = stub.sent = 0;
   stub.asked[0] = '\0';
   stub.delay = 0;
   stub_let_go();

@@ -84,59 +84,6 @@ static void test_index(void **state) {
 
 /* ---- layers ---- */
 
-/* Many small files before the one that matters; the stub ignores the range and sends all of it. */
-static void test_more(void **state) {
-  (void)state;
-  size_t n = 200 * 512;
-  char *bytes = mg_arena_zero(&arena, 1, n + 1024 + ((size_t)1 << 20));
-  assert_non_null(bytes);
-  for (size_t i = 0; i < 200; i++) memcpy(bytes + i * 512, tar_of(text_of("src/%zu.py", i), 0).p, 512);
-  memcpy(bytes + n, tar_of("models/a.gguf", 300 * MIB).p, 512);
-  publish("t/a", "1", MANIFEST, manifest_of("t/a", "amd64", (mg_str){bytes, n + 1024 + ((size_t)1 << 20)}, 300 * MIB));
-  struct mg_registry *r = open_plain();
-  struct mg_registry_session *s = session_of(r);
-  struct mg_image_query q = query_of(here("t/a:1"));
-  struct result one = settle(s, &q);
-  known(&one);
-  assert_int_equal(one.facts->platforms[0].layers[0].proof, MG_PROOF_FILE);
-  assert_int_equal(stub_count("Range: bytes=0-65535"), 1);
-  assert_int_equal(stub_count("Range: bytes=0-1048575"), 1);
-  q.evidence_size = 301 * MIB; /* less is wanted than is known: nothing is asked */
-  one = ask(s, &q);
-  known(&one);
-  mg_registry_session_free(s);
-  mg_registry_free(r);
-}
-
-/* A layer that is not there shows nothing; one that cannot be had leaves the image unknown, and is tried again later. */
-static void test_layer_missing(void **state) {
-  (void)state;
-  mg_str body = manifest_of("t/a", "amd64", MG_S("layer"), 300 * MIB), layer = digest_of(MG_S("layer"));
-  publish("t/a", "1", MANIFEST, body);
-  struct stub_route *route = &stub.routes[1];
-  assert_non_null(strstr(route->path, layer.p));
-  struct mg_image_query q = query_of(here("t/a:1"));
-  for (int i = 0; i < 2; i++) {
-    route->status = i ? 404 : 500;
-    struct mg_registry *r = open_plain();
-    struct mg_registry_session *s = session_of(r);
-    struct result one = settle(s, &q);
-    if (i) {
-      known(&one);
-      assert_false(one.facts->platforms[0].layers[0].looked_into);
-    } else {
-      assert_int_equal(one.answer, MG_IMAGE_UNKNOWN);
-      has(one.why, "it answers 500");
-      struct mg_image_query less = q;
-      less.evidence_size = 400 * MIB;
-      one = ask(s, &less); /* all else is known */
-      known(&one);
-    }
-    mg_registry_session_free(s);
-    mg_registry_free(r);
-  }
-}
-
 /* The table of contents of a zstd:chunked layer, if it is the one that the manifest vouches for. */
 static void test_toc(void **state) {
   static const char toc[] = "{\"version\":1,\"entries\":[{\"type\":\"reg\",\"name\":\"m/a.safetensors\",\"size\":314572800}]}";
@@ -164,7 +111,7 @@ static void test_toc(void **state) {
     struct result one = settle(s, &q);
     known(&one);
     assert_int_equal(one.facts->platforms[0].layers[0].proof, genuine ? MG_PROOF_FILE : MG_PROOF_NONE);
-    assert_int_equal(stub_count("Range: bytes=0-65535"), !genuine);
+    assert_int_equal(stub_count("Range: bytes=0-"), !genuine);
     mg_registry_session_free(s);
     mg_registry_free(r);
   }
@@ -386,7 +333,7 @@ static void test_disk(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(test_image), TEST(test_by_digest), TEST(test_index), TEST(test_more), TEST(test_layer_missing),
+      TEST(test_image), TEST(test_by_digest), TEST(test_index),
       TEST(test_toc), TEST(test_bases), TEST(test_no_digest_header), TEST(test_late), TEST(test_timeout),
       TEST(test_goes_on), TEST(test_single_flight), TEST(test_threads), TEST(test_disk),
   };

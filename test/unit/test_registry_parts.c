@@ -1,10 +1,12 @@
 /* The parts of the registry's client that need no registry. */
 #include <dirent.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +15,8 @@
 #include "registry/cache.h"
 #include "registry/challenge.h"
 #include "registry/disk.h"
+#include "registry/inner.h"
+#include "registry/quota.h"
 #include "registry/target.h"
 
 #define DIGEST_A "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -203,6 +207,30 @@ static void test_keyring_file(void **state) {
   mg_origins_fini(&origins);
 }
 
+/* One that could not be opened for once is read the next time, changed or not; one that makes no sense is not. */
+static void test_keyring_unread(void **state) {
+  char path[] = "/tmp/mg-test-keyring-XXXXXX";
+  struct mg_origins origins;
+  struct rlimit before, none;
+  (void)state;
+  int fd = mkstemp(path);
+  assert_true(fd >= 0);
+  assert_int_equal(mg_origins_init(&origins), 0);
+  assert_int_equal(write(fd, "{\"foo.io\":{\"username\":\"u\"}}", 27), 27);
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+  none = (struct rlimit){0, before.rlim_max};
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+  struct mg_keyring *refused = mg_origin_keyring(&origins, path);
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+  assert_null(refused);
+  struct mg_keyring *read = mg_origin_keyring(&origins, path);
+  assert_non_null(read);
+  mg_keyring_unref(read);
+  close(fd);
+  unlink(path);
+  mg_origins_fini(&origins);
+}
+
 /* ---- what hosts ask for ---- */
 
 static void test_throttle(void **state) {
@@ -359,7 +387,7 @@ static struct mg_platform_fact platform_a = {
 static const struct mg_image_facts facts_a = {.digest = {DIGEST_A, 71}, .platforms = &platform_a, .platform_count = 1};
 
 static struct mg_box *box_a(void) {
-  struct mg_box_layer more[2] = {{.toc = {"1:2:3:4", 7}, .toc_digest = {DIGEST_B, 71}}, {.tried = true}};
+  struct mg_box_layer more[2] = {{.toc = {"1:2:3:4", 7}, .toc_digest = {DIGEST_B, 71}}, {.tried_until = MG_BOX_EVER}};
   struct mg_box_layer *const list[MG_PLATFORMS_MAX] = {more};
   struct mg_box *box = mg_box_new(&facts_a, list);
   assert_non_null(box);
@@ -389,17 +417,73 @@ static void check_box_a(const struct mg_box *box) {
   assert_true(p->layers[1].looked_into);
   same(box->more[0][0].toc, "1:2:3:4");
   same(box->more[0][0].toc_digest, DIGEST_B);
-  assert_false(box->more[0][0].tried);
-  assert_true(box->more[0][1].tried);
+  assert_int_equal(box->more[0][0].tried_until, 0);
+  assert_int_equal(box->more[0][1].tried_until, MG_BOX_EVER);
+}
+
+/* What could not be had is asked for again when its time is over; and sizes only where the history speaks of weights. */
+static void test_wants(void **state) {
+  enum mg_box_want wants[MG_PLATFORMS_MAX][MG_LAYERS_MAX];
+  struct mg_box *box = box_a();
+  struct mg_box_question q = {.evidence_size = 1 * MIB, .now = 1000};
+  (void)state;
+  box->more[0][1].tried_until = 2000;
+  assert_int_equal(mg_box_wants(box, &q, wants), 1);
+  assert_int_equal(wants[0][0], MG_WANT_BYTES);
+  q.now = 2000;
+  assert_int_equal(mg_box_wants(box, &q, wants), 2);
+  q.evidence_size = 1000 * MIB;
+  assert_int_equal(mg_box_wants(box, &q, wants), 0);
+  assert_false(mg_box_wants_any(box, &q));
+  box->facts.platforms[0].layers[0].proof = MG_PROOF_HISTORY;
+  assert_int_equal(mg_box_wants(box, &q, wants), 1);
+  assert_int_equal(wants[0][0], MG_WANT_SIZE);
+  assert_true(mg_box_wants_any(box, &q));
+  box->more[0][0].measured_until = MG_BOX_EVER;
+  assert_int_equal(mg_box_wants(box, &q, wants), 0);
+  box->facts.platforms[0].proof = MG_PROOF_HISTORY; /* that aligns with no layer: any may be the one */
+  assert_int_equal(mg_box_wants(box, &q, wants), 1);
+  assert_int_equal(wants[0][1], MG_WANT_SIZE);
+  box->facts.platforms[0].malformed = MG_S("x");
+  assert_int_equal(mg_box_wants(box, &q, wants), 0);
+  mg_box_unref(box);
+}
+
+/* Facts with a hole in them are forgotten in time, unless nothing better is to be had, and never come to the disk. */
+static void test_short_lived(void **state) {
+  char dir[] = "/tmp/mg-test-box-XXXXXX";
+  struct mg_cache cache;
+  struct mg_box *box = box_a();
+  (void)state;
+  assert_int_equal(mg_cache_init(&cache), 0);
+  assert_non_null(mkdtemp(dir));
+  box->until = 2000;
+  mg_cache_keep_box(&cache, MG_S(""), box);
+  assert_ptr_equal(mg_cache_box(&cache, MG_S(DIGEST_A), MG_S(""), 1999), box);
+  assert_null(mg_cache_box(&cache, MG_S(DIGEST_A), MG_S(""), 2000));
+  assert_ptr_equal(mg_cache_box(&cache, MG_S(DIGEST_A), MG_S(""), 0), box);
+  mg_disk_keep_box(dir, MG_S(""), box);
+  assert_null(mg_disk_box(dir, MG_S(DIGEST_A), MG_S("")));
+  assert_int_equal(rmdir(dir), 0);
+  mg_cache_fini(&cache);
+  mg_box_unref(box);
 }
 
 static void test_box(void **state) {
   struct mg_box *box = box_a(), *none = NULL;
   (void)state;
   check_box_a(box);
-  assert_true(mg_box_wants(box, 256 * MIB, &none, 1));
-  assert_false(mg_box_wants(box, 301 * MIB, &none, 1)); /* the larger one has been tried */
-  assert_false(mg_box_wants(box, 256 * MIB, &box, 1)); /* the base has it */
+  struct mg_box_question q = {.evidence_size = 256 * MIB, .now = 1000, .bases = &none, .base_count = 1};
+  assert_true(mg_box_wants_any(box, &q));
+  struct mg_box *unread = mg_box_unread(box, &q, MG_S("too late"));
+  assert_non_null(unread);
+  same(unread->facts.platforms[0].layers[0].unread, "too late");
+  assert_int_equal(unread->facts.platforms[0].layers[1].unread.n, 0);
+  mg_box_unref(unread);
+  q.evidence_size = 301 * MIB;
+  assert_false(mg_box_wants_any(box, &q)); /* the larger one has been tried */
+  q = (struct mg_box_question){.evidence_size = 256 * MIB, .bases = &box, .base_count = 1};
+  assert_false(mg_box_wants_any(box, &q)); /* the base has it */
   assert_int_equal(mg_box_credit(box, 0, &box, 1), 2);
   mg_box_unref(box);
 }
@@ -419,13 +503,180 @@ static int remove_all(const char *dir) {
   return n;
 }
 
+/* ---- pull secrets ---- */
+
+static void test_merged_keyrings(void **state) {
+  const mg_str jsons[] = {MG_S("{\"auths\":{\"foo.io\":{\"username\":\"2\"},\"foo.io/team\":{\"username\":\"1\"}}}"),
+                          MG_S("{\"auths\":"),
+                          MG_S("{\"foo.io\":{\"username\":\"3\"},\"*.io\":{\"username\":\"5\"}}"),
+                          MG_S("{\"auths\":{\"foo.io\":{\"auth\":\"NDpw\"}}}")};
+  struct mg_login logins[MG_LOGINS_MAX];
+  struct mg_keyring *ring = NULL;
+  struct mg_err err;
+  bool good[4];
+  (void)state;
+  assert_int_equal(mg_keyring_merge(&ring, jsons, 4, good, &err), 0);
+  assert_true(good[0] && !good[1] && good[2] && good[3]);
+  assert_int_equal(mg_keyring_match(ring, MG_S("foo.io"), MG_S("team/x"), logins), 5);
+  for (int i = 0; i < 5; i++) assert_int_equal(logins[i].user.p[0], '1' + i);
+  same(logins[3].secret, "p");
+  assert_true(mg_keyring_size(ring) < 4096);
+  mg_keyring_unref(ring);
+  assert_int_equal(mg_keyring_merge(&ring, jsons, 0, good, &err), 0);
+  assert_int_equal(mg_keyring_match(ring, MG_S("foo.io"), MG_S("x"), logins), 0);
+  mg_keyring_unref(ring);
+}
+
+static void test_pull_keys(void **state) {
+  static char long_name[300];
+  const mg_str names[] = {MG_S("a"), MG_S(""), MG_S("../b"), MG_S("b.c-d"), MG_S("A"), MG_S("x\ny"), MG_S("x/y"),
+                          {long_name, 254}};
+  char room[MG_PULL_KEY_ROOM];
+  mg_str many[40], longest;
+  struct mg_image_query q = {.ns = MG_S("ml"), .secrets = names, .secret_count = 8, .account = MG_S("train")};
+  (void)state;
+  memset(long_name, 'l', sizeof long_name);
+  same(mg_pull_key(&q, room), "ml\nS:a\nS:b.c-d");
+  q.secret_count = 0;
+  same(mg_pull_key(&q, room), "ml\nA:train");
+  q.account = MG_S("../train");
+  same(mg_pull_key(&q, room), "");
+  q.account = (mg_str){0};
+  same(mg_pull_key(&q, room), "");
+  for (size_t i = 0; i < 40; i++) many[i] = (mg_str){long_name, 253};
+  q = (struct mg_image_query){.ns = {long_name, 63}, .secrets = many, .secret_count = 40};
+  for (size_t i = 63; i < 253; i += 64) long_name[i] = '.';
+  longest = mg_pull_key(&q, room);
+  assert_int_equal(longest.n, 63 + MG_PULL_NAMES_MAX * (3 + 253));
+  q.ns = MG_S("..");
+  same(mg_pull_key(&q, room), "");
+  q.ns = (mg_str){0}; /* of the command line, or a cluster's own object */
+  same(mg_pull_key(&q, room), "");
+}
+
+static mg_str scope_of(const struct mg_settings *settings, const char *json, const char *reference, char room[MG_SCOPE_ROOM]) {
+  struct mg_keyring *ring = ring_of(json);
+  mg_str scope;
+  assert_true(mg_pull_scope(settings, ring, mg_str_of(reference), room, &scope));
+  mg_keyring_unref(ring);
+  return scope;
+}
+
+/* The same logins are the same scope, whatever else their owner has; without any it is that of all. */
+static void test_scopes(void **state) {
+  static const struct mg_registry_host hosts[] = {{.host = {"foo.io", 6}, .mirror = {"mirror.io", 9}}};
+  const struct mg_registry_options options = {.hosts = hosts, .host_count = 1};
+  struct mg_settings *settings = mg_settings_new(&options);
+  char one[MG_SCOPE_ROOM], two[MG_SCOPE_ROOM];
+  (void)state;
+#define A "\"foo.io\":{\"username\":\"u\",\"password\":\"hunter2\"}"
+  mg_str plain = scope_of(settings, "{" A "}", "foo.io/a:1", one);
+  assert_int_equal(plain.n, 64);
+  assert_false(mg_str_has(plain, MG_S("hunter2")));
+  same(scope_of(settings, "{" A ",\"bar.io\":{\"username\":\"v\"}}", "foo.io/a:2", two), one);
+  same(scope_of(settings, "{" A ",\"foo.io/b\":{\"username\":\"v\"}}", "foo.io/a@" DIGEST_A, two), one);
+  static const char *const others[] = {
+      "{\"foo.io\":{\"username\":\"u\",\"password\":\"hunter3\"}}", "{\"foo.io\":{\"username\":\"uh\",\"password\":\"unter2\"}}",
+      "{" A ",\"*.io\":{\"username\":\"v\"}}", "{" A ",\"mirror.io\":{\"username\":\"u\",\"password\":\"hunter2\"}}",
+      "{\"mirror.io\":{\"username\":\"u\",\"password\":\"hunter2\"}}"};
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+    mg_str scope = scope_of(settings, others[i], "foo.io/a:1", two);
+    if (scope.n != 64 || mg_str_is(scope, one)) fail_msg("%s: \"%.*s\"", others[i], MG_FMT(scope));
+  }
+  same(scope_of(settings, "{" A "}", "bar.io/a:1", two), "");
+  same(scope_of(settings, "{" A "}", "no reference", two), "");
+  same(scope_of(settings, "{}", "foo.io/a:1", two), "");
+#undef A
+  mg_settings_unref(settings);
+}
+
+static void test_places(void **state) {
+  static const struct {
+    const char *reference, *place;
+  } rows[] = {
+      {"foo.io/a:1", "linux/amd64 foo.io/a"},
+      {"foo.io:5000/a/b:1", "linux/amd64 foo.io:5000/a/b"},
+      {"foo.io:5000/a@" DIGEST_A, "linux/amd64 foo.io:5000/a"},
+  };
+  char room[MG_NAME_ROOM], other[MG_NAME_ROOM];
+  (void)state;
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    same(mg_facts_place(mg_str_of(rows[i].reference), MG_S("linux/amd64"), room), rows[i].place);
+  same(mg_facts_place(MG_S("foo.io/a:1"), MG_S(""), room), " foo.io/a");
+  same(mg_image_named(MG_S("foo.io/a:1"), MG_S(""), other), "foo.io/a:1");
+  same(mg_image_named(MG_S("foo.io/a:1"), MG_S("0af"), other), "0af foo.io/a:1");
+}
+
+/* The one file of a directory whose name begins so. */
+static const char *file_in(const char *dir, const char *with) {
+  static char path[512];
+  DIR *all = opendir(dir);
+  assert_non_null(all);
+  path[0] = '\0';
+  for (struct dirent *at; (at = readdir(all));)
+    if (strncmp(at->d_name, with, strlen(with)) == 0) snprintf(path, sizeof path, "%s/%s", dir, at->d_name);
+  closedir(all);
+  assert_true(path[0]);
+  return path;
+}
+
+static bool is_kept(const char *dir) {
+  struct mg_box *box = mg_disk_box(dir, MG_S(DIGEST_A), MG_S("linux/amd64"));
+  mg_box_unref(box);
+  return box != NULL;
+}
+
+/* What somebody else could have written, or what is not what was written, is not there. */
+static void test_disk_files_of_others(void **state) {
+  char dir[] = "/tmp/mg-test-disk-XXXXXX", path[512], other[600];
+  struct stat st;
+  struct mg_err err;
+  (void)state;
+  assert_non_null(mkdtemp(dir));
+  struct mg_box *box = box_a();
+  mg_disk_keep_box(dir, MG_S("linux/amd64"), box);
+  snprintf(path, sizeof path, "%s", file_in(dir, "image-"));
+  snprintf(other, sizeof other, "%s.new", path);
+  assert_int_equal(stat(path, &st), 0);
+  assert_int_equal(st.st_mode & 07777, 0600);
+  assert_true(is_kept(dir));
+  assert_int_equal(chmod(path, 0620), 0);
+  assert_false(is_kept(dir));
+  assert_int_equal(chmod(path, 0602), 0);
+  assert_false(is_kept(dir));
+  assert_int_equal(chmod(path, 0644), 0);
+  assert_true(is_kept(dir));
+  assert_int_equal(truncate(path, st.st_size - 8), 0);
+  assert_false(is_kept(dir));
+  mg_disk_keep_box(dir, MG_S("linux/amd64"), box);
+  assert_true(is_kept(dir));
+  assert_int_equal(rename(path, other), 0); /* as another run that writes it: it is left to that */
+  assert_int_equal(symlink(other, path), 0);
+  assert_false(is_kept(dir));
+  mg_disk_keep_box(dir, MG_S("linux/amd64"), box);
+  assert_false(is_kept(dir));
+  const struct timespec old[2] = {{.tv_sec = 1}, {.tv_sec = 1}}; /* as one that has ended in the middle */
+  assert_int_equal(utimensat(AT_FDCWD, other, old, 0), 0);
+  mg_disk_keep_box(dir, MG_S("linux/amd64"), box);
+  assert_true(is_kept(dir));
+  mg_box_unref(box);
+  assert_int_equal(mg_disk_open(path, &err), MG_E_IO);
+  assert_int_equal(remove_all(dir), 1);
+  assert_int_equal(mg_disk_open(path, &err), MG_E_IO);
+}
+
 static void test_disk(void **state) {
   char dir[] = "/tmp/mg-test-disk-XXXXXX", sub[64];
   struct mg_arena arena;
+  struct mg_err err;
+  struct stat st;
   (void)state;
   assert_non_null(mkdtemp(dir));
   snprintf(sub, sizeof sub, "%s/made", dir);
   struct mg_box *box = box_a();
+  assert_int_equal(mg_disk_open(sub, &err), 0);
+  assert_int_equal(stat(sub, &st), 0);
+  assert_int_equal(st.st_mode & 07777, 0700);
   mg_disk_keep_box(sub, MG_S("linux/amd64"), box);
   mg_disk_keep_tag(sub, MG_S("foo.io/a:1"), MG_S(DIGEST_A));
   mg_box_unref(box);
@@ -444,13 +695,56 @@ static void test_disk(void **state) {
   assert_int_equal(rmdir(dir), 0);
 }
 
+/* ---- quotas ---- */
+
+struct seen {
+  unsigned rows;
+  int64_t limit, left, other;
+};
+
+static void see(void *ctx, const struct mg_quota *quota) {
+  struct seen *seen = ctx;
+  seen->rows++;
+  if (strcmp(quota->host, "host-0") == 0) seen->limit = quota->limit, seen->left = quota->left;
+  if (strcmp(quota->host, "other") == 0) seen->other = quota->left;
+}
+
+static void test_quotas(void **state) {
+  static struct mg_quotas q;
+  struct seen seen = {0};
+  (void)state;
+  mg_quotas_init(&q);
+  mg_quotas_each(&q, see, &seen);
+  assert_int_equal(seen.rows, 0);
+  for (int round = 0; round < 2; round++)
+    for (int i = 0; i < 100; i++) {
+      char name[16];
+      snprintf(name, sizeof name, "host-%d", i);
+      mg_quotas_note(&q, mg_str_of(name), 1000, 500 - i - round);
+    }
+  mg_quotas_note(&q, MG_S("host-0"), -1, -1);
+  mg_quotas_note(&q, MG_S("host-0"), 1000, -1);
+  mg_quotas_note(&q, MG_S("host-0"), 0, 3);
+  mg_quotas_note(&q, MG_S("host-99"), 1000, 900); /* there is a host that has less */
+  mg_quotas_each(&q, see, &seen);
+  assert_int_equal(seen.rows, MG_QUOTAS_MAX + 1);
+  assert_int_equal(seen.limit, 1000);
+  assert_int_equal(seen.left, 499);
+  assert_int_equal(seen.other, 400);
+  mg_quotas_fini(&q);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_challenges), cmocka_unit_test(test_keys),     cmocka_unit_test(test_key_order),
       cmocka_unit_test(test_logins),     cmocka_unit_test(test_bad_keyring), cmocka_unit_test(test_keyring_file),
+      cmocka_unit_test(test_keyring_unread),
       cmocka_unit_test(test_throttle),   cmocka_unit_test(test_targets),  cmocka_unit_test(test_guard),
       cmocka_unit_test(test_table),      cmocka_unit_test(test_troubles), cmocka_unit_test(test_box),
-      cmocka_unit_test(test_disk),
+      cmocka_unit_test(test_wants),      cmocka_unit_test(test_short_lived),
+      cmocka_unit_test(test_disk),       cmocka_unit_test(test_disk_files_of_others),
+      cmocka_unit_test(test_merged_keyrings), cmocka_unit_test(test_pull_keys), cmocka_unit_test(test_scopes),
+      cmocka_unit_test(test_places),     cmocka_unit_test(test_quotas),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

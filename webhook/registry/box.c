@@ -52,6 +52,7 @@ static void pack_layer(struct packer *pack, struct mg_layer_fact *to, const stru
   layer.media_type = pack_str(pack, from->media_type);
   layer.command = pack_str(pack, from->command);
   layer.what = pack_str(pack, from->what);
+  layer.unread = pack_str(pack, from->unread);
   if (to) *to = layer;
 }
 
@@ -65,13 +66,14 @@ static void pack_more(struct packer *pack, struct mg_box_layer *to, const struct
 
 static void pack_platform(struct packer *pack, struct mg_platform_fact *to, const struct mg_platform_fact *from) {
   const mg_str texts[] = {pack_str(pack, from->platform), pack_str(pack, from->digest), pack_str(pack, from->malformed),
-                          pack_str(pack, from->artifact), pack_str(pack, from->what)};
+                          pack_str(pack, from->artifact), pack_str(pack, from->what), pack_str(pack, from->unknown)};
   if (!to) return;
   to->platform = texts[0];
   to->digest = texts[1];
   to->malformed = texts[2];
   to->artifact = texts[3];
   to->what = texts[4];
+  to->unknown = texts[5];
 }
 
 static struct mg_box *pack_all(struct packer *pack, const struct mg_image_facts *facts, struct mg_box_layer *const *more) {
@@ -106,13 +108,6 @@ void mg_box_unref(struct mg_box *box) {
   if (box && atomic_fetch_sub(&box->refs, 1) == 1) free(box);
 }
 
-bool mg_box_layer_wants(const struct mg_box *box, uint32_t platform, uint32_t layer, int64_t evidence_size, uint32_t skip) {
-  const struct mg_platform_fact *p = &box->facts.platforms[platform];
-  const struct mg_layer_fact *l = &p->layers[layer];
-  return layer >= skip && l->size >= evidence_size && !box->more[platform][layer].tried && l->proof != MG_PROOF_MEDIA_TYPE &&
-         p->malformed.n == 0 && p->artifact.n == 0;
-}
-
 uint32_t mg_box_credit(const struct mg_box *box, uint32_t platform, struct mg_box *const *bases, uint32_t base_count) {
   const struct mg_image_facts *facts[BASES_MAX];
   if (base_count > BASES_MAX) base_count = BASES_MAX;
@@ -120,13 +115,48 @@ uint32_t mg_box_credit(const struct mg_box *box, uint32_t platform, struct mg_bo
   return base_count ? mg_image_credit(&box->facts.platforms[platform], facts, base_count).layers : 0;
 }
 
-bool mg_box_wants(const struct mg_box *box, int64_t evidence_size, struct mg_box *const *bases, uint32_t base_count) {
+static enum mg_box_want want_of(const struct mg_box *box, uint32_t platform, uint32_t layer, const struct mg_box_question *q) {
+  const struct mg_platform_fact *p = &box->facts.platforms[platform];
+  const struct mg_layer_fact *l = &p->layers[layer];
+  const struct mg_box_layer *more = &box->more[platform][layer];
+  if (p->malformed.n || p->artifact.n || l->proof == MG_PROOF_MEDIA_TYPE) return MG_WANT_NOTHING;
+  if (l->size >= q->evidence_size) return more->tried_until <= q->now ? MG_WANT_BYTES : MG_WANT_NOTHING;
+  bool told = l->proof == MG_PROOF_HISTORY || p->proof == MG_PROOF_HISTORY;
+  return told && more->measured_until <= q->now ? MG_WANT_SIZE : MG_WANT_NOTHING;
+}
+
+uint32_t mg_box_wants(const struct mg_box *box, const struct mg_box_question *q, enum mg_box_want ret[][MG_LAYERS_MAX]) {
+  uint32_t wants = 0;
+  for (uint32_t i = 0; i < box->facts.platform_count; i++) {
+    uint32_t skip = mg_box_credit(box, i, q->bases, q->base_count);
+    for (uint32_t k = 0; k < box->facts.platforms[i].layer_count; k++) {
+      ret[i][k] = k < skip ? MG_WANT_NOTHING : want_of(box, i, k, q);
+      wants += ret[i][k] != MG_WANT_NOTHING;
+    }
+  }
+  return wants;
+}
+
+bool mg_box_wants_any(const struct mg_box *box, const struct mg_box_question *q) {
   for (uint32_t i = 0; i < box->facts.platform_count; i++)
     for (uint32_t k = 0; k < box->facts.platforms[i].layer_count; k++)
-      if (mg_box_layer_wants(box, i, k, evidence_size, 0)) { /* rare, and what bases have is dearer to tell */
-        uint32_t skip = mg_box_credit(box, i, bases, base_count);
+      if (want_of(box, i, k, q)) { /* rare, and what bases have is dearer to tell */
+        uint32_t skip = mg_box_credit(box, i, q->bases, q->base_count);
         for (; k < box->facts.platforms[i].layer_count; k++)
-          if (mg_box_layer_wants(box, i, k, evidence_size, skip)) return true;
+          if (k >= skip && want_of(box, i, k, q)) return true;
       }
   return false;
+}
+
+struct mg_box *mg_box_unread(const struct mg_box *box, const struct mg_box_question *q, mg_str why) {
+  enum mg_box_want wants[MG_PLATFORMS_MAX][MG_LAYERS_MAX];
+  struct mg_box *draft = mg_box_new(&box->facts, box->more), *copy = NULL;
+  if (!draft) return NULL;
+  mg_box_wants(box, q, wants);
+  for (uint32_t i = 0; i < box->facts.platform_count; i++)
+    for (uint32_t k = 0; k < box->facts.platforms[i].layer_count; k++)
+      if (wants[i][k] == MG_WANT_BYTES) draft->facts.platforms[i].layers[k].unread = why;
+  copy = mg_box_new(&draft->facts, draft->more);
+  mg_box_unref(draft);
+  return copy;
 }

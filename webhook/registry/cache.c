@@ -15,6 +15,11 @@ struct tag {
   mg_str digest;
 };
 
+struct size {
+  struct mg_entry entry;
+  int64_t bytes;
+};
+
 static const int trouble_seconds[MG_REGISTRY_RESULTS] = {
     [MG_REGISTRY_NOT_FOUND] = 15, [MG_REGISTRY_DENIED] = 30,      [MG_REGISTRY_THROTTLED] = 10,
     [MG_REGISTRY_TIMEOUT] = 10,   [MG_REGISTRY_UNREACHABLE] = 10, [MG_REGISTRY_INVALID] = 60,
@@ -33,7 +38,8 @@ int mg_cache_init(struct mg_cache *cache) {
   *cache = (struct mg_cache){0};
   return mg_table_init(&cache->facts, MG_REGISTRY_FACTS_MAX, drop_known) ||
                  mg_table_init(&cache->tags, MG_CACHE_TAGS_MAX, drop_plain) ||
-                 mg_table_init(&cache->troubles, MG_CACHE_TROUBLES_MAX, drop_plain)
+                 mg_table_init(&cache->troubles, MG_CACHE_TROUBLES_MAX, drop_plain) ||
+                 mg_table_init(&cache->sizes, MG_CACHE_SIZES_MAX, drop_plain)
              ? -1
              : 0;
 }
@@ -42,6 +48,7 @@ void mg_cache_fini(struct mg_cache *cache) {
   mg_table_fini(&cache->facts);
   mg_table_fini(&cache->tags);
   mg_table_fini(&cache->troubles);
+  mg_table_fini(&cache->sizes);
 }
 
 /* An entry of `size` bytes with its key and another string behind it. */
@@ -56,25 +63,25 @@ static void *entry_of(size_t size, mg_str key, mg_str text, mg_str *ret_text) {
   return e;
 }
 
-static mg_str key_of(char buf[KEY_MAX], mg_str digest, mg_str platform) {
-  size_t n = digest.n + 1 + platform.n;
+static mg_str key_of(char buf[KEY_MAX], mg_str digest, mg_str place) {
+  size_t n = digest.n + 1 + place.n;
   if (n > KEY_MAX) return (mg_str){0};
   memcpy(buf, digest.p, digest.n);
   buf[digest.n] = ' ';
-  if (platform.n) memcpy(buf + digest.n + 1, platform.p, platform.n);
+  if (place.n) memcpy(buf + digest.n + 1, place.p, place.n);
   return (mg_str){buf, n};
 }
 
-struct mg_box *mg_cache_box(struct mg_cache *cache, mg_str digest, mg_str platform) {
+struct mg_box *mg_cache_box(struct mg_cache *cache, mg_str digest, mg_str place, int64_t now) {
   char buf[KEY_MAX];
   if (!digest.n) return NULL;
-  struct known *k = (struct known *)mg_table_get(&cache->facts, key_of(buf, digest, platform));
-  return k ? k->box : NULL;
+  struct known *k = (struct known *)mg_table_get(&cache->facts, key_of(buf, digest, place));
+  return k && (!k->box->until || now < k->box->until) ? k->box : NULL;
 }
 
-void mg_cache_keep_box(struct mg_cache *cache, mg_str platform, struct mg_box *box) {
+void mg_cache_keep_box(struct mg_cache *cache, mg_str place, struct mg_box *box) {
   char buf[KEY_MAX];
-  mg_str key = key_of(buf, box->facts.digest, platform);
+  mg_str key = key_of(buf, box->facts.digest, place);
   struct known *k = key.n ? entry_of(sizeof *k, key, (mg_str){0}, NULL) : NULL;
   if (!k) return; /* it will be fetched again */
   k->box = mg_box_ref(box);
@@ -100,6 +107,21 @@ void mg_cache_keep_tag(struct mg_cache *cache, mg_str reference, mg_str digest, 
   mg_table_put(&cache->tags, &t->entry);
 }
 
+int64_t mg_cache_size(struct mg_cache *cache, mg_str domain, mg_str digest) {
+  char buf[KEY_MAX];
+  struct size *s = (struct size *)mg_table_get(&cache->sizes, key_of(buf, domain, digest));
+  return s ? s->bytes : -1;
+}
+
+void mg_cache_keep_size(struct mg_cache *cache, mg_str domain, mg_str digest, int64_t size) {
+  char buf[KEY_MAX];
+  mg_str key = key_of(buf, domain, digest);
+  struct size *s = key.n ? entry_of(sizeof *s, key, (mg_str){0}, NULL) : NULL;
+  if (!s) return;
+  s->bytes = size;
+  mg_table_put(&cache->sizes, &s->entry);
+}
+
 const struct mg_trouble *mg_cache_trouble(struct mg_cache *cache, mg_str key, int64_t now) {
   struct mg_trouble *t = (struct mg_trouble *)mg_table_get(&cache->troubles, key);
   return t && now < t->until ? t : NULL;
@@ -111,8 +133,12 @@ void mg_cache_keep_trouble(struct mg_cache *cache, mg_str key, enum mg_registry_
   if (!t) return;
   t->result = result;
   t->why = text;
-  t->until = now + trouble_seconds[result] * 1000;
+  t->until = now + mg_cache_trouble_ms(result);
   mg_table_put(&cache->troubles, &t->entry);
+}
+
+int64_t mg_cache_trouble_ms(enum mg_registry_result result) {
+  return trouble_seconds[result] * 1000;
 }
 
 void mg_cache_forget_troubles(struct mg_cache *cache) {

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "doc/json.h"
@@ -13,9 +14,10 @@
 
 #define FORMAT 1
 #define PATH_ROOM 4096
+#define LEFT_SECONDS 60
 #define ARENA_MAX ((size_t)64 << 20)
 
-enum kind { TEXT, NUMBER, PROOF, YES };
+enum kind { TEXT, NUMBER, PROOF, YES, EVER };
 
 struct field {
   const char *name;
@@ -35,12 +37,14 @@ static const struct field layer_fields[] = {
     {"mediaType", TEXT, OF(mg_layer_fact, media_type)},   {"size", NUMBER, OF(mg_layer_fact, size)},
     {"command", TEXT, OF(mg_layer_fact, command)},        {"proof", PROOF, OF(mg_layer_fact, proof)},
     {"what", TEXT, OF(mg_layer_fact, what)},              {"fileSize", NUMBER, OF(mg_layer_fact, file_size)},
-    {"lookedInto", YES, OF(mg_layer_fact, looked_into)},  {NULL, TEXT, 0},
+    {"lookedInto", YES, OF(mg_layer_fact, looked_into)},  {"held", NUMBER, OF(mg_layer_fact, held)},
+    {NULL, TEXT, 0},
 };
 static const struct field more_fields[] = {
     {"toc", TEXT, OF(mg_box_layer, toc)},
     {"tocDigest", TEXT, OF(mg_box_layer, toc_digest)},
-    {"tried", YES, OF(mg_box_layer, tried)},
+    {"tried", EVER, OF(mg_box_layer, tried_until)},
+    {"measured", EVER, OF(mg_box_layer, measured_until)},
     {NULL, TEXT, 0},
 };
 
@@ -53,6 +57,7 @@ static void write_fields(struct mg_buf *out, const struct field *fields, const v
     if (fields->kind == TEXT) mg_buf_json(out, *(const mg_str *)at);
     else if (fields->kind == NUMBER) mg_buf_printf(out, "%" PRId64, *(const int64_t *)at);
     else if (fields->kind == PROOF) mg_buf_printf(out, "%d", (int)*(const enum mg_proof *)at);
+    else if (fields->kind == EVER) mg_buf_put(out, *(const int64_t *)at == MG_BOX_EVER ? MG_S("true") : MG_S("false"));
     else mg_buf_printf(out, "%s", *(const bool *)at ? "true" : "false");
     mg_buf_byte(out, ',');
   }
@@ -93,6 +98,7 @@ static void read_fields(struct mg_arena *arena, mg_node from, const struct field
     int64_t n = -1;
     if (fields->kind == TEXT) *(mg_str *)at = mg_arena_dup(arena, mg_string(value));
     else if (fields->kind == YES) *(bool *)at = mg_true(value);
+    else if (fields->kind == EVER) *(int64_t *)at = mg_true(value) ? MG_BOX_EVER : 0;
     else if (!mg_int64(value, &n)) n = -1;
     if (fields->kind == NUMBER) *(int64_t *)at = n;
     if (fields->kind == PROOF) *(enum mg_proof *)at = n > 0 && n <= MG_PROOF_LABEL ? (enum mg_proof)n : MG_PROOF_NONE;
@@ -137,7 +143,7 @@ static bool path_of(char path[PATH_ROOM], const char *dir, const char *kind, mg_
   struct mg_arena arena;
   mg_arena_init(&arena, 16384, 0);
   mg_str digest = mg_digest_of(&arena, key);
-  int n = digest.n < 12 ? -1 : snprintf(path, PATH_ROOM, "%s/%s-%.4s", dir, kind, digest.p + 7);
+  int n = digest.n < 12 ? -1 : snprintf(path, PATH_ROOM, "%s/%s-%.3s", dir, kind, digest.p + 7);
   mg_arena_fini(&arena);
   return n > 0 && n < PATH_ROOM;
 }
@@ -145,8 +151,9 @@ static bool path_of(char path[PATH_ROOM], const char *dir, const char *kind, mg_
 static mg_str read_file(struct mg_arena *arena, const char *path) {
   struct stat st;
   size_t n = 0;
-  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
   bool good = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 && (size_t)st.st_size <= MG_DISK_FILE_MAX;
+  good = good && st.st_uid == geteuid() && !(st.st_mode & (S_IWGRP | S_IWOTH)); /* whoever writes it would decide */
   char *text = good ? mg_arena_alloc(arena, (size_t)st.st_size) : NULL;
   while (text && n < (size_t)st.st_size) {
     ssize_t got = read(fd, text + n, (size_t)st.st_size - n);
@@ -158,18 +165,20 @@ static mg_str read_file(struct mg_arena *arena, const char *path) {
   return text ? (mg_str){text, n} : (mg_str){0};
 }
 
-/* Whole or not at all: others may read it, and write it too. */
-static void write_file(const char *dir, const char *path, mg_str text) {
+/* One name for each, so that what a crash leaves behind is bounded too; after a minute it is taken for that. */
+static int open_new(const char *path) {
+  const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
+  struct stat st;
+  int fd = open(path, flags, 0600);
+  if (fd >= 0 || errno != EEXIST || lstat(path, &st) != 0 || st.st_mtim.tv_sec + LEFT_SECONDS > time(NULL)) return fd;
+  return unlink(path) == 0 ? open(path, flags, 0600) : -1;
+}
+
+/* Whole or not at all: other runs may read it, and write it too. */
+static void write_file(const char *path, mg_str text) {
   char temporary[PATH_ROOM];
   size_t n = 0;
-  int fd = -1;
-  if (snprintf(temporary, sizeof temporary, "%s.XXXXXX", path) < PATH_ROOM) {
-    fd = mkstemp(temporary);
-    if (fd < 0 && errno == ENOENT && mkdir(dir, 0700) == 0) {
-      snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
-      fd = mkstemp(temporary);
-    }
-  }
+  int fd = snprintf(temporary, sizeof temporary, "%s.new", path) < PATH_ROOM ? open_new(temporary) : -1;
   if (fd < 0) return;
   while (n < text.n) {
     ssize_t put = write(fd, text.p + n, text.n - n);
@@ -180,18 +189,25 @@ static void write_file(const char *dir, const char *path, mg_str text) {
   if (close(fd) != 0 || n < text.n || rename(temporary, path) != 0) unlink(temporary);
 }
 
-static mg_str key_of(struct mg_arena *arena, mg_str digest, mg_str platform) {
-  return mg_arena_printf(arena, "%.*s %.*s", MG_FMT(digest), MG_FMT(platform));
+static mg_str key_of(struct mg_arena *arena, mg_str digest, mg_str place) {
+  return mg_arena_printf(arena, "%.*s %.*s", MG_FMT(digest), MG_FMT(place));
 }
 
 /* ---- from outside ---- */
 
-struct mg_box *mg_disk_box(const char *dir, mg_str digest, mg_str platform) {
+int mg_disk_open(const char *dir, struct mg_err *err) {
+  struct stat st;
+  if (mkdir(dir, 0700) != 0 && errno != EEXIST) return mg_err_set(err, MG_E_IO, "%s: %s", dir, strerror(errno));
+  if (stat(dir, &st) == 0 && !S_ISDIR(st.st_mode)) return mg_err_set(err, MG_E_IO, "%s: no directory", dir);
+  return access(dir, R_OK | X_OK) == 0 ? 0 : mg_err_set(err, MG_E_IO, "%s: %s", dir, strerror(errno));
+}
+
+struct mg_box *mg_disk_box(const char *dir, mg_str digest, mg_str place) {
   struct mg_arena arena;
   char path[PATH_ROOM];
   if (!dir) return NULL;
   mg_arena_init(&arena, ARENA_MAX, 0);
-  mg_str key = key_of(&arena, digest, platform), text = {0};
+  mg_str key = key_of(&arena, digest, place), text = {0};
   if (path_of(path, dir, "image", key)) text = read_file(&arena, path);
   struct mg_box *box = text.n ? read_box(&arena, text, key) : NULL;
   if (box && !mg_str_eq(box->facts.digest, digest)) {
@@ -202,16 +218,16 @@ struct mg_box *mg_disk_box(const char *dir, mg_str digest, mg_str platform) {
   return box;
 }
 
-void mg_disk_keep_box(const char *dir, mg_str platform, const struct mg_box *box) {
+void mg_disk_keep_box(const char *dir, mg_str place, const struct mg_box *box) {
   struct mg_arena arena;
   MG_BUF_AUTO out;
   char path[PATH_ROOM];
   mg_buf_init(&out, NULL, MG_DISK_FILE_MAX);
-  if (!dir) return;
+  if (!dir || box->until) return; /* others must not take for good what is not */
   mg_arena_init(&arena, 65536, 0);
-  mg_str key = key_of(&arena, box->facts.digest, platform);
+  mg_str key = key_of(&arena, box->facts.digest, place);
   write_box(&out, key, box);
-  if (!out.failed && path_of(path, dir, "image", key)) write_file(dir, path, mg_buf_str(&out));
+  if (!out.failed && path_of(path, dir, "image", key)) write_file(path, mg_buf_str(&out));
   mg_arena_fini(&arena);
 }
 
@@ -229,5 +245,5 @@ void mg_disk_keep_tag(const char *dir, mg_str reference, mg_str digest) {
   char path[PATH_ROOM];
   mg_buf_init(&out, NULL, 4096);
   mg_buf_printf(&out, "%.*s %.*s\n", MG_FMT(reference), MG_FMT(digest));
-  if (dir && !out.failed && path_of(path, dir, "tag", reference)) write_file(dir, path, mg_buf_str(&out));
+  if (dir && !out.failed && path_of(path, dir, "tag", reference)) write_file(path, mg_buf_str(&out));
 }

@@ -27,6 +27,7 @@ static void unlink_errand(struct mg_errand *e) {
 static void drop(struct mg_errand *e) {
   unlink_errand(e);
   mg_errand_forget_login(e);
+  mg_keyring_unref(e->order.pulls);
   mg_settings_unref(e->settings);
   mg_arena_fini(&e->arena);
   free(e);
@@ -51,7 +52,7 @@ void mg_errand_fail(struct mg_errand *e, enum mg_registry_result result, int sta
     begin_endpoint(e);
     return;
   }
-  finish(e, &(struct mg_answer){.result = result, .status = status, .why = e->why});
+  finish(e, &(struct mg_answer){.result = result, .status = status, .total = e->total, .why = e->why});
 }
 
 void mg_errand_fail_transfer(struct mg_errand *e, const struct mg_transfer_reply *reply) {
@@ -136,7 +137,7 @@ void mg_errand_send(struct mg_errand *e) {
   e->own = way.own;
   e->used_kept = false;
   if (!authorization && way.own) {
-    authorization = mg_origin_token(&e->all->origins, e->host, e->order.repository, mg_errand_clock());
+    authorization = mg_origin_token(&e->all->origins, e->host, e->token_name, mg_errand_clock());
     e->used_kept = authorization != NULL;
   }
   struct mg_transfer_request r = {
@@ -171,6 +172,7 @@ static void begin_endpoint(struct mg_errand *e) {
   e->host = mg_str_is(name, "docker.io") ? MG_S("registry-1.docker.io") : name;
   e->document = document_of(e, name);
   e->hops = 0;
+  e->total = -1;
   e->retried = false;
   struct mg_origin *origin = mg_origin_of(&e->all->origins, e->host);
   if (!origin) {
@@ -202,7 +204,14 @@ static void on_broken(struct mg_errand *e, struct mg_origin *origin, const struc
   }
   bool away = reply->end == MG_TRANSFER_UNREACHABLE || reply->end == MG_TRANSFER_TIMEOUT;
   if (origin && e->hops == 0 && !reply->connected && away) {
-    origin->down_until = mg_errand_clock() + MG_ORIGIN_DOWN_MS;
+    int64_t now = mg_errand_clock();
+    bool busy = origin->heard && now - origin->heard < MG_ORIGIN_DOWN_MS; /* a burst of connects takes it a while */
+    if (busy && !e->retried) {
+      e->retried = true;
+      mg_errand_send(e);
+      return;
+    }
+    if (!busy) origin->down_until = now + MG_ORIGIN_DOWN_MS;
     origin->plain = false;
   }
   mg_errand_fail_transfer(e, reply);
@@ -226,7 +235,9 @@ static void on_reply(void *ctx, const struct mg_transfer_reply *reply) {
   struct mg_errand *e = ctx;
   struct mg_origin *origin = mg_origin_of(&e->all->origins, e->host);
   int status = reply->status;
+  e->total = reply->total;
   if (origin && e->own) mg_origin_note(origin, reply, mg_errand_clock());
+  if (e->own) mg_quotas_note(&e->all->quotas, e->host, reply->quota, reply->quota_left);
   if (reply->end != MG_TRANSFER_ANSWERED) {
     on_broken(e, origin, reply);
   } else if (is_redirect(status)) {
@@ -238,7 +249,8 @@ static void on_reply(void *ctx, const struct mg_transfer_reply *reply) {
     fail_status(e, reply);
   } else {
     mg_errand_keep_login(e);
-    finish(e, &(struct mg_answer){MG_REGISTRY_FETCHED, status, reply->body, reply->content_type, reply->digest, ""});
+    finish(e, &(struct mg_answer){MG_REGISTRY_FETCHED, status, reply->body, reply->content_type, reply->digest, reply->total,
+                                  ""});
   }
 }
 
@@ -257,6 +269,9 @@ static void copy_order(struct mg_errand *e, const struct mg_errand_order *order)
   e->order.method = copy(arena, order->method);
   e->order.accept = copy(arena, order->accept);
   e->order.range = copy(arena, order->range);
+  e->order.scope = mg_arena_dup(arena, order->scope);
+  e->token_name = e->order.repository;
+  if (order->scope.n) e->token_name = mg_arena_printf(arena, "%.*s %.*s", MG_FMT(order->repository), MG_FMT(order->scope));
 }
 
 bool mg_errand_start(struct mg_errands *all, struct mg_settings *settings, const struct mg_errand_order *order) {
@@ -271,6 +286,7 @@ bool mg_errand_start(struct mg_errands *all, struct mg_settings *settings, const
   }
   e->all = all;
   e->settings = mg_settings_ref(settings);
+  e->order.pulls = mg_keyring_ref(order->pulls);
   const struct mg_registry_host *doc = mg_settings_host(settings, e->order.domain);
   if (doc && doc->mirror.n) e->endpoints[e->endpoint_count++] = doc->mirror;
   e->endpoints[e->endpoint_count++] = e->order.domain;
@@ -300,6 +316,7 @@ void mg_errands_turn(struct mg_errands *all, int64_t ms) {
 
 int mg_errands_init(struct mg_errands *all) {
   *all = (struct mg_errands){.transfers = mg_transfers_new()};
+  mg_quotas_init(&all->quotas);
   if (all->transfers && mg_origins_init(&all->origins) == 0) return 0;
   mg_errands_fini(all);
   return -1;
@@ -309,5 +326,6 @@ void mg_errands_fini(struct mg_errands *all) {
   mg_transfers_free(all->transfers);
   while (all->first) drop(all->first);
   mg_origins_fini(&all->origins);
+  mg_quotas_fini(&all->quotas);
   *all = (struct mg_errands){0};
 }

@@ -2,6 +2,7 @@
  * registry's thread only. */
 #pragma once
 #include "registry/origin.h"
+#include "registry/quota.h"
 #include "registry/settings.h"
 
 #define MG_REDIRECTS_MAX 5
@@ -11,6 +12,7 @@ struct mg_answer {
   enum mg_registry_result result; /* MG_REGISTRY_FETCHED: 2xx */
   int status;                     /* 0: none */
   mg_str body, content_type, digest;
+  int64_t total;                  /* registry/transfer.h */
   const char *why;                /* for people; "" where it was answered */
 };
 
@@ -21,6 +23,8 @@ struct mg_errand_order {
   size_t max;
   bool cut;
   bool pull; /* registries count it */
+  struct mg_keyring *pulls; /* of pull secrets, before those of files; NULL: none. Counted */
+  mg_str scope;             /* tells apart what was asked with these */
   void (*done)(void *ctx, const struct mg_answer *answer);
   void *ctx;
 };
@@ -30,6 +34,7 @@ struct mg_errand;
 struct mg_errands {
   struct mg_transfers *transfers;
   struct mg_origins origins;
+  struct mg_quotas quotas;
   struct mg_errand *first;
   uint32_t due; /* that have not begun */
 };

@@ -34,7 +34,7 @@ void mg_errand_forget_login(struct mg_errand *e) {
 
 void mg_errand_keep_login(struct mg_errand *e) {
   if (e->authorization)
-    mg_origin_keep_token(&e->all->origins, e->host, e->order.repository, e->authorization, e->authorized_until);
+    mg_origin_keep_token(&e->all->origins, e->host, e->token_name, e->authorization, e->authorized_until);
 }
 
 /* A heap string, or NULL. */
@@ -189,17 +189,22 @@ static void next_login(struct mg_errand *e, const struct mg_challenge *challenge
   else mg_errand_fail(e, MG_REGISTRY_UNREACHABLE, 0, "too little memory to ask it");
 }
 
+/* As the kubelet: those of pull secrets, then those of the node, which here are the files. */
 static void find_logins(struct mg_errand *e) {
+  mg_str name = e->endpoints[e->endpoint];
+  struct mg_login more[MG_LOGINS_MAX];
   const char *path = e->settings->auth_file;
   if (e->document && e->document->auth_file.n) path = e->document->auth_file.p;
   e->keyring = mg_origin_keyring(&e->all->origins, path);
-  e->login_count = mg_keyring_match(e->keyring, e->endpoints[e->endpoint], e->order.repository, e->logins);
+  e->login_count = mg_keyring_match(e->order.pulls, name, e->order.repository, e->logins);
+  uint32_t count = mg_keyring_match(e->keyring, name, e->order.repository, more);
+  for (uint32_t i = 0; i < count && e->login_count < MG_LOGINS_MAX; i++) e->logins[e->login_count++] = more[i];
   e->challenged = true;
 }
 
 void mg_errand_login(struct mg_errand *e, const struct mg_transfer_reply *reply) {
   struct mg_challenge challenge;
-  if (e->used_kept) mg_origin_drop_token(&e->all->origins, e->host, e->order.repository);
+  if (e->used_kept) mg_origin_drop_token(&e->all->origins, e->host, e->token_name);
   mg_challenge_read(&e->arena, reply->challenge, &challenge);
   if (challenge.scheme == MG_SCHEME_NONE) {
     mg_errand_fail(e, MG_REGISTRY_DENIED, reply->status, "it does not allow that (%d)", reply->status);

@@ -9,6 +9,7 @@ struct mg_errand {
   struct mg_settings *settings;
   struct mg_arena arena;
   struct mg_errand_order order;
+  mg_str token_name; /* the repository, and the scope */
   mg_str endpoints[2];
   uint32_t endpoint_count, endpoint;
   const struct mg_registry_host *document; /* that speaks of the endpoint; NULL: none */
@@ -16,6 +17,7 @@ struct mg_errand {
   struct mg_target target;
   const char *url;
   uint32_t hops;
+  int64_t total; /* of the last reply */
   bool begun, retried, own; /* own: the endpoint itself is asked, not where it leads to */
 
   bool used_kept;           /* the token of an earlier errand */

@@ -15,6 +15,7 @@
 
 struct key {
   mg_str whole, host, port, path; /* whole: as keys are sorted */
+  uint32_t number;                /* as they came */
   struct mg_login login;
 };
 
@@ -22,7 +23,7 @@ struct mg_keyring {
   uint32_t refs, count;
   size_t store_size, used;
   char *store; /* every string; wiped when it goes */
-  struct key keys[KEYS_MAX];
+  struct key keys[];
 };
 
 static mg_str keep(struct mg_keyring *ring, mg_str s) {
@@ -124,12 +125,9 @@ static int value_of(char c) {
   return at ? (int)(at - digits) : -1;
 }
 
-/* Padded or not, lines or not; into the store. */
-static bool decode(struct mg_keyring *ring, mg_str s, mg_str *ret) {
-  char *to = ring->store + ring->used;
+bool mg_keyring_decode(mg_str s, char *to, size_t *ret_n) {
   size_t n = 0;
   uint32_t word = 0, bits = 0;
-  if (s.n > ring->store_size - ring->used) return false;
   for (size_t i = 0; i < s.n; i++) {
     if (s.p[i] == '\n' || s.p[i] == '\r' || s.p[i] == '=') continue;
     int value = value_of(s.p[i]);
@@ -140,8 +138,15 @@ static bool decode(struct mg_keyring *ring, mg_str s, mg_str *ret) {
     bits -= 8;
     to[n++] = (char)(word >> bits & 0xFF);
   }
-  ring->used += n;
-  *ret = (mg_str){to, n};
+  *ret_n = n;
+  return true;
+}
+
+/* Into the store. */
+static bool decode(struct mg_keyring *ring, mg_str s, mg_str *ret) {
+  *ret = (mg_str){ring->store + ring->used, 0};
+  if (s.n > ring->store_size - ring->used || !mg_keyring_decode(s, ring->store + ring->used, &ret->n)) return false;
+  ring->used += ret->n;
   return true;
 }
 
@@ -160,7 +165,7 @@ static bool read_login(struct mg_keyring *ring, mg_node entry, struct mg_login *
 
 static void read_entry(struct mg_keyring *ring, mg_str name, mg_node entry) {
   struct key *k = &ring->keys[ring->count];
-  *k = (struct key){0};
+  *k = (struct key){.number = ring->count};
   if (!split_key(keep(ring, name), k) || !read_login(ring, entry, &k->login)) return;
   size_t begin = ring->used;
   keep(ring, k->host);
@@ -173,12 +178,13 @@ static void read_entry(struct mg_keyring *ring, mg_str name, mg_node entry) {
 
 /* Reverse byte order: of two keys the longer comes first. */
 static int by_key(const void *a, const void *b) {
-  const mg_str *x = &((const struct key *)a)->whole, *y = &((const struct key *)b)->whole;
-  return mg_str_cmp(*y, *x);
+  const struct key *x = a, *y = b;
+  int order = mg_str_cmp(y->whole, x->whole);
+  return order ? order : x->number < y->number ? -1 : 1;
 }
 
 /* Escaped strings were copied into the arena. */
-static void wipe_doc(struct mg_doc *doc) {
+void mg_keyring_wipe(struct mg_doc *doc) {
   for (uint32_t i = 1; i < doc->count; i++) {
     const struct mg_cell *c = &doc->cells[i];
     bool copied = c->kind == MG_STRING && c->text != doc->source.p + c->start + 1;
@@ -186,19 +192,10 @@ static void wipe_doc(struct mg_doc *doc) {
   }
 }
 
-int mg_keyring_new(struct mg_keyring **ret, mg_str json, struct mg_err *err) {
+static int add(struct mg_keyring *ring, mg_str json, struct mg_err *err) {
   struct mg_arena arena;
   struct mg_doc doc = {0};
   struct mg_read how = {.limits = {.bytes = MG_KEYRING_FILE_MAX, .depth = 16, .cells = 65536}, .last_wins = true};
-  struct mg_keyring *ring = calloc(1, sizeof *ring);
-  char *store = malloc(json.n * 2 + 16);
-  *ret = NULL;
-  if (!ring || !store) {
-    free(ring);
-    free(store);
-    return mg_err_set(err, MG_E_NOMEM, "out of memory");
-  }
-  *ring = (struct mg_keyring){.refs = 1, .store = store, .store_size = json.n * 2 + 16};
   mg_arena_init(&arena, (size_t)16 << 20, 0);
   int code = mg_json_read(&doc, &arena, json, &how, err);
   if (code == 0) {
@@ -206,14 +203,53 @@ int mg_keyring_new(struct mg_keyring **ret, mg_str json, struct mg_err *err) {
     if (!mg_is(auths, MG_OBJECT)) auths = mg_root(&doc);
     for (mg_node k = mg_first(auths); k.at && ring->count < KEYS_MAX; k = mg_next(k))
       if (mg_is(k, MG_KEY) && mg_is(mg_value(k), MG_OBJECT)) read_entry(ring, mg_text(k), mg_value(k));
-    qsort(ring->keys, ring->count, sizeof *ring->keys, by_key);
-    wipe_doc(&doc);
-    *ret = ring;
-  } else {
-    mg_keyring_unref(ring);
+    mg_keyring_wipe(&doc);
   }
   mg_arena_fini(&arena);
   return code;
+}
+
+static struct mg_keyring *ring_new(const mg_str *jsons, uint32_t count) {
+  size_t store_size = 16;
+  for (uint32_t i = 0; i < count; i++) store_size += jsons[i].n * 2;
+  struct mg_keyring *ring = calloc(1, sizeof *ring + KEYS_MAX * sizeof *ring->keys);
+  char *store = malloc(store_size);
+  if (!ring || !store) {
+    free(ring);
+    free(store);
+    return NULL;
+  }
+  *ring = (struct mg_keyring){.refs = 1, .store = store, .store_size = store_size};
+  return ring;
+}
+
+static struct mg_keyring *sorted(struct mg_keyring *ring) {
+  qsort(ring->keys, ring->count, sizeof *ring->keys, by_key);
+  struct mg_keyring *smaller = realloc(ring, sizeof *ring + ring->count * sizeof *ring->keys); /* no secret is moved */
+  return smaller ? smaller : ring;
+}
+
+int mg_keyring_merge(struct mg_keyring **ret, const mg_str *jsons, uint32_t count, bool *ret_good, struct mg_err *err) {
+  struct mg_keyring *ring = ring_new(jsons, count);
+  *ret = NULL;
+  if (!ring) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  for (uint32_t i = 0; i < count; i++) ret_good[i] = add(ring, jsons[i], NULL) == 0;
+  *ret = sorted(ring);
+  return 0;
+}
+
+int mg_keyring_new(struct mg_keyring **ret, mg_str json, struct mg_err *err) {
+  struct mg_keyring *ring = ring_new(&json, 1);
+  *ret = NULL;
+  if (!ring) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  int code = add(ring, json, err);
+  if (code == 0) *ret = sorted(ring);
+  else mg_keyring_unref(ring);
+  return code;
+}
+
+size_t mg_keyring_size(const struct mg_keyring *ring) {
+  return sizeof *ring + ring->store_size + ring->count * sizeof *ring->keys;
 }
 
 static int read_into(int fd, char *to, size_t room, size_t *ret_n) {
@@ -238,7 +274,9 @@ int mg_keyring_read(struct mg_keyring **ret, const char *path, struct mg_err *er
     code = mg_err_set(err, MG_E_NOMEM, "out of memory");
   else if (n > MG_KEYRING_FILE_MAX)
     code = mg_err_set(err, MG_E_LIMIT, "%s: larger than %zu bytes", path, MG_KEYRING_FILE_MAX);
-  else if (mg_keyring_new(ret, (mg_str){text, n}, NULL) < 0)
+  else if ((code = mg_keyring_new(ret, (mg_str){text, n}, NULL)) == MG_E_NOMEM)
+    code = mg_err_set(err, MG_E_NOMEM, "out of memory");
+  else if (code < 0)
     code = mg_err_set(err, MG_E_INVALID, "%s: no Docker config.json", path); /* the reader's text might show what is in it */
   if (fd >= 0) close(fd);
   if (text) OPENSSL_cleanse(text, n);

@@ -22,6 +22,7 @@ struct file {
   struct mg_entry entry;
   struct stat seen;
   struct mg_keyring *keyring;
+  bool unread; /* for want of memory or of a descriptor, say */
   char path[];
 };
 
@@ -70,6 +71,7 @@ struct mg_origin *mg_origin_of(struct mg_origins *o, mg_str host) {
 
 void mg_origin_note(struct mg_origin *origin, const struct mg_transfer_reply *reply, int64_t now) {
   if (reply->end != MG_TRANSFER_ANSWERED) return;
+  origin->heard = now;
   if (reply->status == 429) {
     int64_t wait = reply->retry_after < 0 ? MG_ORIGIN_WAIT_S : reply->retry_after;
     if (wait > MG_ORIGIN_WAIT_MAX_S) wait = MG_ORIGIN_WAIT_MAX_S;
@@ -142,18 +144,20 @@ static void tell_unreadable(const char *path, const struct mg_err *err) {
   mg_log_end(&line);
 }
 
-/* A file that cannot be read is tried again when it has changed. */
+/* A file that makes no sense is tried again when it has changed; one that could not be read, each time. */
 struct mg_keyring *mg_origin_keyring(struct mg_origins *o, const char *path) {
   struct stat now = {0};
   struct mg_err err = {0};
   struct file *f = path && *path ? file_of(o, path) : NULL;
   if (!f) return NULL;
   if (stat(path, &now) != 0) now.st_mtim.tv_sec = -1;
-  if (same_file(&now, &f->seen)) return mg_keyring_ref(f->keyring);
+  bool changed = !same_file(&now, &f->seen);
+  if (!changed && !f->unread) return mg_keyring_ref(f->keyring);
   mg_keyring_unref(f->keyring);
-  f->keyring = NULL;
-  mg_table_clear(&o->tokens);
   f->seen = now;
-  if (mg_keyring_read(&f->keyring, path, &err) < 0) tell_unreadable(path, &err);
+  int code = mg_keyring_read(&f->keyring, path, &err);
+  f->unread = code == MG_E_IO || code == MG_E_NOMEM;
+  if (changed || code == 0) mg_table_clear(&o->tokens);
+  if (changed && code < 0) tell_unreadable(path, &err);
   return mg_keyring_ref(f->keyring);
 }

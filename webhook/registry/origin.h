@@ -13,6 +13,7 @@
 struct mg_origin {
   struct mg_entry entry;    /* by HOST[:PORT] */
   int64_t throttled_until, low_until, down_until; /* monotonic ms */
+  int64_t heard;            /* when it last answered; 0: never */
   bool plain;               /* an insecure one that speaks no TLS */
 };
 

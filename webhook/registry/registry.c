@@ -29,7 +29,7 @@ static void *run(void *arg) {
 
 /* OpenSSL 3.0 crashes under curl where it had no memory to begin with; its first fetch shows that. */
 static bool libraries_ready(void) {
-  EVP_MD *digest = EVP_MD_fetch(NULL, "SHA256", NULL);
+  EVP_MD *digest = OSSL_LIB_CTX_get0_global_default() ? EVP_MD_fetch(NULL, "SHA256", NULL) : NULL;
   EVP_MD_free(digest);
   return digest && curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
 }
@@ -42,7 +42,9 @@ static int init(struct mg_registry *r, const struct mg_registry_options *options
   pthread_cond_init(&r->changed, &monotonic);
   pthread_condattr_destroy(&monotonic);
   r->settings = mg_settings_new(options);
-  return r->settings && mg_cache_init(&r->cache) == 0 && mg_errands_init(&r->errands) == 0 ? 0 : -1;
+  r->reads_secrets = options->api != NULL;
+  bool tables = mg_cache_init(&r->cache) == 0 && mg_pull_sets_init(&r->sets) == 0;
+  return r->settings && tables && mg_errands_init(&r->errands) == 0 ? 0 : -1;
 }
 
 /* Signals are for the threads of others; a connection that breaks while it is written to must not end the program. */
@@ -63,6 +65,7 @@ int mg_registry_new(struct mg_registry **ret, const struct mg_registry_options *
     return mg_err_set(err, MG_E_NOMEM, "out of memory");
   }
   int code = init(r, options) < 0 ? mg_err_set(err, MG_E_NOMEM, "out of memory") : 0;
+  if (code == 0 && options->cache_dir) code = mg_disk_open(options->cache_dir, err);
   int why = code == 0 ? start(r) : 0;
   r->started = code == 0 && why == 0;
   if (why) code = mg_err_set(err, MG_E_IO, "cannot start a thread: %s", strerror(why));
@@ -93,8 +96,10 @@ void mg_registry_free(struct mg_registry *r) {
   mg_errands_fini(&r->errands);
   mg_peeks_free(r);
   mg_fetches_free(r);
+  mg_pulls_free(r);
   mg_looks_free(r);
   mg_cache_fini(&r->cache);
+  mg_pull_sets_fini(&r->sets);
   mg_settings_unref(r->settings);
   pthread_cond_destroy(&r->changed);
   pthread_mutex_destroy(&r->lock);
@@ -104,4 +109,12 @@ void mg_registry_free(struct mg_registry *r) {
 
 uint64_t mg_registry_count(const struct mg_registry *r, enum mg_registry_result result) {
   return atomic_load_explicit(&r->counts[result], memory_order_relaxed);
+}
+
+uint64_t mg_registry_pull_count(const struct mg_registry *r, enum mg_pull_result result) {
+  return atomic_load_explicit(&r->pull_counts[result], memory_order_relaxed);
+}
+
+void mg_registry_quotas(struct mg_registry *r, void (*each)(void *ctx, const struct mg_quota *quota), void *ctx) {
+  mg_quotas_each(&r->errands.quotas, each, ctx);
 }

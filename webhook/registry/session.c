@@ -6,7 +6,9 @@
 #include "registry/inner.h"
 
 #define ARENA_MAX ((size_t)8 << 20)
-#define ASKED_MAX 1024 /* images of one review */
+#define RUN_ARENA_MAX ((size_t)128 << 20)
+#define TEXT(n) TEXT_(n)
+#define TEXT_(n) #n
 
 /* ---- keys ---- */
 
@@ -18,7 +20,9 @@ static size_t put(char *to, size_t at, mg_str s) {
 
 /* All that a query says, in bytes that are good until the next one. */
 static mg_str key_of(struct mg_registry_session *s, const struct mg_image_query *query) {
-  size_t want = query->reference.n + query->platform.n + sizeof query->evidence_size + query->base_count + 8, n = 0;
+  char room[MG_PULL_KEY_ROOM];
+  mg_str pulls = s->registry->reads_secrets ? mg_pull_key(query, room) : (mg_str){0};
+  size_t want = query->reference.n + query->platform.n + sizeof query->evidence_size + query->base_count + pulls.n + 16, n = 0;
   for (uint32_t i = 0; i < query->base_count; i++) want += query->bases[i].n;
   if (want > MG_QUERY_KEY_MAX) return (mg_str){0};
   if (want > s->key_room) {
@@ -29,6 +33,8 @@ static mg_str key_of(struct mg_registry_session *s, const struct mg_image_query 
   }
   n = put(s->key, n, query->reference);
   n = put(s->key, n, query->platform);
+  n = put(s->key, n, (mg_str){(const char *)&pulls.n, sizeof pulls.n});
+  n = put(s->key, n, pulls);
   n = put(s->key, n, (mg_str){(const char *)&query->evidence_size, sizeof query->evidence_size});
   for (uint32_t i = 0; i < query->base_count; i++) n = put(s->key, n, query->bases[i]);
   return (mg_str){s->key, n};
@@ -44,7 +50,8 @@ static struct mg_asked *find(struct mg_registry_session *s, mg_str key) {
 
 /* With the lock. */
 static struct mg_asked *add(struct mg_registry_session *s, const struct mg_image_query *query, mg_str key) {
-  struct mg_asked *asked = s->asked_count < ASKED_MAX ? MG_NEW(&s->arena, struct mg_asked) : NULL;
+  uint32_t most = s->patient ? MG_REGISTRY_RUN_MAX : MG_REGISTRY_REVIEW_MAX;
+  struct mg_asked *asked = s->asked_count < most ? MG_NEW(&s->arena, struct mg_asked) : NULL;
   if (!asked) return NULL;
   asked->session = s;
   asked->base_count = query->base_count < MG_QUERY_BASES_MAX ? query->base_count : MG_QUERY_BASES_MAX;
@@ -66,22 +73,39 @@ static bool begin(struct mg_registry *r, const struct mg_image_query *query, str
     asked->known = true;
     mg_registry_add(r, MG_REGISTRY_HIT);
   } else if (trouble) {
-    asked->why = mg_arena_dup(&asked->session->arena, trouble->why);
+    asked->why = mg_look_why(r, query, trouble, &asked->session->arena);
     if (!asked->why.n) asked->why = MG_S("the registry could not be asked");
     mg_registry_add(r, trouble->result);
-  } else if (mg_look_join(r, query, asked) == 0) {
-    return true;
   } else {
-    asked->why = MG_S("too many images are being looked up");
+    int code = mg_look_join(r, query, asked);
+    if (code == 0) return true;
+    if (code == MG_E_LIMIT && asked->session->patient) return false; /* it will be asked again */
+    asked->why = code == MG_E_LIMIT ? MG_S("no more than " TEXT(MG_LOOKS_MAX) " images are looked up at a time")
+                                    : MG_S("too little memory to look at it");
     mg_registry_add(r, MG_REGISTRY_THROTTLED);
   }
   return false;
 }
 
-static void give_up(struct mg_registry *r, struct mg_asked *asked) {
+/* What has come so far may be enough: sizes and history, where layers are being read. With the lock. */
+static void give_up(struct mg_registry *r, const struct mg_image_query *query, struct mg_asked *asked) {
+  const mg_str why = MG_S("the registry has not answered in time");
+  struct mg_box *bases[MG_QUERY_BASES_MAX];
   mg_asked_leave(asked);
-  asked->why = MG_S("the registry has not answered in time");
   mg_registry_add(r, MG_REGISTRY_LATE);
+  asked->boxes[0] = mg_look_so_far(r, query, bases, why);
+  asked->known = asked->boxes[0] != NULL;
+  asked->why = asked->known ? (mg_str){0} : why;
+  for (uint32_t i = 0; asked->known && i < asked->base_count; i++) asked->boxes[1 + i] = bases[i] ? mg_box_ref(bases[i]) : NULL;
+}
+
+static mg_str too_much(const struct mg_registry_session *s, mg_str key) {
+  if (!key.n) return MG_S("too little memory to look at it, or its bases have names that are too long");
+  if (s->patient && s->asked_count >= MG_REGISTRY_RUN_MAX)
+    return MG_S("only the first " TEXT(MG_REGISTRY_RUN_MAX) " images of a run are looked into");
+  if (!s->patient && s->asked_count >= MG_REGISTRY_REVIEW_MAX)
+    return MG_S("only the first " TEXT(MG_REGISTRY_REVIEW_MAX) " images of a review are looked into");
+  return MG_S("too little memory to look at it");
 }
 
 static enum mg_image_answer ask(void *ctx, const struct mg_image_query *query, const struct mg_image_facts **ret_facts,
@@ -95,11 +119,12 @@ static enum mg_image_answer ask(void *ctx, const struct mg_image_query *query, c
   bool fresh = key.n && !asked && (asked = add(s, query, key));
   if (!asked) {
     pthread_mutex_unlock(&r->lock);
-    *ret_why = MG_S("too many images in one review");
+    *ret_why = too_much(s, key);
     return MG_IMAGE_UNKNOWN;
   }
-  if (fresh) wake = begin(r, query, asked);
-  if (s->late && !asked->known && !asked->why.n) give_up(r, asked);
+  /* It has none to wait for where there were too many. */
+  if (fresh || (!asked->known && !asked->why.n && !asked->wait_at)) wake = begin(r, query, asked);
+  if (s->late && !asked->known && !asked->why.n) give_up(r, query, asked);
   bool known = asked->known;
   mg_str why = asked->why;
   pthread_mutex_unlock(&r->lock);
@@ -122,6 +147,11 @@ int mg_registry_session_new(struct mg_registry_session **ret, struct mg_registry
   (*ret)->registry = registry;
   mg_arena_init(&(*ret)->arena, ARENA_MAX, 0);
   return 0;
+}
+
+void mg_registry_session_patient(struct mg_registry_session *s) {
+  s->patient = true;
+  s->arena.max = RUN_ARENA_MAX;
 }
 
 /* With the lock. */

@@ -33,6 +33,10 @@ struct mg_settings *mg_settings_new(const struct mg_registry_options *options) {
   s->offline = options->offline;
   s->auth_file = copy(&s->arena, options->auth_file);
   s->cache_dir = copy(&s->arena, options->cache_dir);
+  s->reads_secrets = options->api != NULL;
+  if (options->api)
+    s->api = (struct mg_registry_api){copy(&s->arena, options->api->server), copy(&s->arena, options->api->ca_file),
+                                      copy(&s->arena, options->api->token_file)};
   s->hosts = MG_NEW_N(&s->arena, struct mg_registry_host, options->host_count);
   for (uint32_t i = 0; s->hosts && i < options->host_count; i++) copy_host(&s->arena, &s->hosts[i], &options->hosts[i]);
   if (!s->arena.failed) return s;

@@ -13,6 +13,8 @@ struct mg_settings {
   uint32_t host_count;
   const char *auth_file, *cache_dir; /* NULL: none */
   bool offline;
+  bool reads_secrets;
+  struct mg_registry_api api;
 };
 
 struct mg_settings *mg_settings_new(const struct mg_registry_options *options); /* NULL: out of memory */

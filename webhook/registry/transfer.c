@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/pulse.h"
+
 #define HEADERS_MAX ((size_t)256 << 10)
 
 struct transfer {
@@ -22,7 +24,8 @@ struct transfer {
   char *body;
   size_t n, cap, header_bytes;
   char content_type[MG_TRANSFER_FIELD_MAX], digest[MG_TRANSFER_FIELD_MAX], challenge[MG_TRANSFER_CHALLENGE_MAX];
-  int64_t quota, quota_left;
+  int64_t quota, quota_left, length, range_of;
+  bool encoded;
 };
 
 struct mg_transfers {
@@ -159,6 +162,29 @@ static void take_quota_left(struct transfer *t, mg_str value) {
   t->quota_left = number_of(value);
 }
 
+/* A number of bytes, and nothing else; -1 of anything else. */
+static int64_t bytes_of(mg_str value) {
+  int64_t n = 0;
+  for (size_t i = 0; i < value.n; i++) {
+    if (i == 18 || value.p[i] < '0' || value.p[i] > '9') return -1;
+    n = n * 10 + (value.p[i] - '0');
+  }
+  return value.n ? n : -1;
+}
+
+static void take_length(struct transfer *t, mg_str value) {
+  t->length = bytes_of(value);
+}
+
+/* "bytes 0-65535/4900000000", "bytes 0-65535/?". */
+static void take_range(struct transfer *t, mg_str value) {
+  t->range_of = bytes_of(mg_str_from(value, mg_str_find(value, '/') + 1));
+}
+
+static void take_encoding(struct transfer *t, mg_str value) {
+  t->encoded = value.n > 0;
+}
+
 static size_t take_header(char *p, size_t size, size_t count, void *arg) {
   static const struct {
     mg_str name;
@@ -166,7 +192,8 @@ static size_t take_header(char *p, size_t size, size_t count, void *arg) {
   } known[] = {
       {{"content-type", 12}, take_content_type},   {{"docker-content-digest", 21}, take_digest},
       {{"www-authenticate", 16}, take_challenge},  {{"ratelimit-limit", 15}, take_quota},
-      {{"ratelimit-remaining", 19}, take_quota_left},
+      {{"ratelimit-remaining", 19}, take_quota_left}, {{"content-length", 14}, take_length},
+      {{"content-range", 13}, take_range},         {{"content-encoding", 16}, take_encoding},
   };
   struct transfer *t = arg;
   mg_str line = {p, size * count};
@@ -223,6 +250,7 @@ static bool set_tls(CURL *c, const struct mg_transfer_request *r) {
   good = good && curl_easy_setopt(c, CURLOPT_CA_CACHE_TIMEOUT, 0L) == CURLE_OK; /* the file is renewed */
   /* Beside the system's, as container runtimes do it: who has a mirror of his own is sent to the public one too. */
   if (r->ca_file && *r->ca_file) good = good && curl_easy_setopt(c, CURLOPT_CAINFO, r->ca_file) == CURLE_OK;
+  if (r->ca_alone) good = good && curl_easy_setopt(c, CURLOPT_CAPATH, NULL) == CURLE_OK;
   return good;
 }
 
@@ -268,7 +296,7 @@ bool mg_transfer_start(struct mg_transfers *all, const struct mg_transfer_reques
   struct transfer *t = calloc(1, sizeof *t);
   if (!t) return false;
   t->all = all;
-  t->quota = t->quota_left = -1;
+  t->quota = t->quota_left = t->length = t->range_of = -1;
   t->request = (struct mg_transfer_request){.max = r->max, .cut = r->cut, .guard = r->guard, .done = r->done, .ctx = r->ctx};
   t->prev = all->last;
   *(all->last ? &all->last->next : &all->first) = t;
@@ -314,6 +342,7 @@ static void tell(struct transfer *t, CURLcode why) {
   if (curl_easy_getinfo(t->curl, CURLINFO_RETRY_AFTER, &wait) == CURLE_OK && wait > 0) reply.retry_after = wait;
   reply.connected = curl_easy_getinfo(t->curl, CURLINFO_PRETRANSFER_TIME_T, &began) == CURLE_OK && began > 0;
   reply.status = (int)status;
+  reply.total = status == 206 || status == 416 ? t->range_of : status == 200 && !t->encoded ? t->length : -1;
   reply.location = mg_str_of(location);
   if (t->request.cut && t->cut_off) reply.why = "";
   t->request.done(t->request.ctx, &reply);
@@ -340,6 +369,7 @@ void mg_transfers_free(struct mg_transfers *all) {
 
 void mg_transfers_turn(struct mg_transfers *all, int64_t ms) {
   int left = 0, running = 0;
+  mg_pulse_begin("registries");
   run_next(all);
   curl_multi_perform(all->multi, &running);
   bool came = false;
@@ -352,6 +382,7 @@ void mg_transfers_turn(struct mg_transfers *all, int64_t ms) {
     drop(t);
     came = true;
   }
+  mg_pulse_end();
   if (!came) curl_multi_poll(all->multi, NULL, 0, (int)ms, NULL);
 }
 

@@ -37,6 +37,7 @@ struct mg_transfer_reply {
   mg_str content_type, digest; /* "": none, or longer than MG_TRANSFER_FIELD_MAX */
   mg_str challenge;    /* WWW-Authenticate, joined by commas */
   mg_str location;     /* where a redirect leads to, absolute */
+  int64_t total;       /* bytes of all that a part, a whole or a head is of; -1: not said */
   int64_t retry_after; /* seconds; -1: not said */
   int64_t quota, quota_left; /* ratelimit-limit and -remaining; -1: not said */
 };
@@ -47,6 +48,7 @@ struct mg_transfer_request {
   const char *accept, *range, *authorization; /* values; NULL: none */
   const char *ca_file; /* trusted beside the system's; NULL or "": none */
   bool verify;         /* the certificate */
+  bool ca_alone;       /* nothing but ca_file is trusted */
   bool alone;          /* over a connection that no other request has used or will */
   bool cut;            /* more than `max` is no error: the rest is left */
   enum mg_guard guard;

@@ -12,6 +12,7 @@ struct mg_finding_in_layer {
   enum mg_proof proof;
   mg_str what;       /* cleaned, in the arena */
   int64_t file_size; /* -1: not known */
+  int64_t next;      /* where the next file begins, behind the bytes of a tar that is not packed; 0: nobody knows */
 };
 
 enum mg_peek {
@@ -25,8 +26,12 @@ enum mg_peek {
  * more. */
 enum mg_peek mg_weights_peek(struct mg_arena *arena, mg_str bytes, bool whole, struct mg_finding_in_layer *ret);
 
-/* The table of contents of a zstd:chunked (JSON) or eStargz (tar of stargz.index.json) layer, decompressed or not. */
-enum mg_peek mg_weights_toc(struct mg_arena *arena, mg_str bytes, struct mg_finding_in_layer *ret);
+/* The table of contents of a zstd:chunked (JSON) or eStargz (tar of stargz.index.json) layer, decompressed or not. `digest`: of
+ * the JSON; "": not checked. */
+enum mg_peek mg_weights_toc(struct mg_arena *arena, mg_str bytes, mg_str digest, struct mg_finding_in_layer *ret);
+/* The last bytes of an eStargz layer: where its table of contents begins. */
+#define MG_STARGZ_FOOTER 51
+bool mg_weights_footer(mg_str bytes, int64_t *ret_at);
 
 /* A file by its path, size and first bytes (may be none). */
 bool mg_weights_file(mg_str path, int64_t size, mg_str head);

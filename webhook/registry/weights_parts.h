@@ -3,6 +3,8 @@
 #include "base/buf.h"
 #include "registry/weights.h"
 
+#define MG_WEIGHTS_READ_MAX ((size_t)4096) /* of one text; far more than is ever shown */
+
 /* Text of others as it may be shown: no controls, nothing that looks like a secret, at most MG_COMMAND_MAX bytes of the beginning
  * or, for paths, of the end. */
 mg_str mg_weights_clean(struct mg_arena *arena, mg_str s);
@@ -26,6 +28,9 @@ mg_str mg_weights_dir(mg_str path);  /* before it */
 /* All that `bytes` unpack to, at most buf->max of it; gzip, zstd, or taken as they are. False: broken,
  * but what came out is in buf; buf->failed: out of memory. */
 bool mg_weights_unpack(struct mg_buf *buf, mg_str bytes, bool *ret_ended);
+
+/* Neither gzip nor zstd. */
+bool mg_weights_unpacked(mg_str bytes);
 
 /* A tar, header by header, as Go's archive/tar reads it, with which container runtimes unpack. */
 struct mg_tar {

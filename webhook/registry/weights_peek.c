@@ -31,7 +31,7 @@ static bool judge(struct walk *w, const struct mg_tar_file *file) {
 }
 
 static enum mg_peek prove(struct mg_arena *arena, const struct mg_tar_file *file, struct mg_finding_in_layer *ret) {
-  *ret = (struct mg_finding_in_layer){MG_PROOF_FILE, mg_weights_clean_path(arena, file->path), file->size};
+  *ret = (struct mg_finding_in_layer){MG_PROOF_FILE, mg_weights_clean_path(arena, file->path), file->size, 0};
   return MG_PEEK_PROOF;
 }
 
@@ -53,11 +53,14 @@ enum mg_peek mg_weights_peek(struct mg_arena *arena, mg_str bytes, bool whole, s
   struct walk w = {.tar.data = mg_buf_str(&buf)};
   struct mg_tar_file file;
   enum mg_tar_step step;
+  uint64_t at = 0;
   while ((step = mg_tar_next(&w.tar, &file)) == MG_TAR_FILE) {
     any = true;
     if (judge(&w, &file)) return prove(arena, &file, ret);
     note(&w, arena, &file);
+    at = w.tar.at;
   }
+  if (any && step == MG_TAR_CUT && mg_weights_unpacked(bytes)) ret->next = (int64_t)at;
   if (buf.failed) return MG_PEEK_UNDECIDED;
   return end(&w, step, any, good && !ended && !whole && buf.n < buf.max);
 }

@@ -3,7 +3,6 @@
 #include "registry/weights_parts.h"
 
 #define HIDDEN "***"
-#define READ_MAX ((size_t)4096) /* of one text; far more than is ever shown */
 
 static bool is_blank(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\v' || c == '\f';
@@ -25,6 +24,8 @@ struct scan {
   size_t env;  /* where the name stands in "ENV NAME value"; 0: nowhere */
   char quote;  /* that is open; 0: none */
   bool hot;    /* the word so far is called like a secret */
+  bool piped;  /* somewhere a password is read from standard input */
+  const char *letters; /* options of the program at hand that take a secret */
 };
 
 static mg_str rest(const struct scan *x) {
@@ -47,19 +48,36 @@ static void skip_value(struct scan *x) {
   size_t start = x->at;
   for (char own = 0; x->at < x->s.n; x->at++) {
     char c = x->s.p[x->at];
-    if (own) own = c == own ? 0 : own;
+    if (c == '\\' && x->at + 1 < x->s.n) x->at++;
+    else if (own) own = c == own ? 0 : own;
     else if (is_blank(c) || (c == x->quote && x->at > start)) return;
     else if (is_quote(c)) own = c;
   }
 }
 
+/* Without what quotes it or makes it an item of a list. */
+static mg_str bare(mg_str word) {
+  while (word.n && (is_quote(word.p[0]) || memchr("[({", word.p[0], 3))) word = mg_str_from(word, 1);
+  while (word.n && (is_quote(word.p[word.n - 1]) || memchr("])},", word.p[word.n - 1], 4))) word.n--;
+  return word;
+}
+
+static bool is_one_of(mg_str word, const char *const *list, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (word.n == strlen(list[i]) && mg_weights_starts(word, list[i])) return true;
+  return false;
+}
+#define IS_ONE_OF(word, list) is_one_of(word, list, sizeof(list) / sizeof *(list))
+
 /* What stands before a secret: in a header, in a .netrc. */
 static bool announces(mg_str word) {
-  static const char *const heralds[] = {"bearer", "basic", "token", "password", "passwd"};
-  while (word.n && is_quote(word.p[0])) word = mg_str_from(word, 1);
-  for (size_t i = 0; i < sizeof heralds / sizeof *heralds; i++)
-    if (word.n == strlen(heralds[i]) && mg_weights_starts(word, heralds[i])) return true;
-  return false;
+  static const char *const heralds[] = {"bearer", "basic", "token", "password", "passwd", "apikey"};
+  return IS_ONE_OF(bare(word), heralds);
+}
+
+/* Where a command ends, or its words do. */
+static bool is_operator(mg_str word) {
+  return word.n && (memchr("|&;<>", word.p[0], 5) || word.p[word.n - 1] == ';');
 }
 
 static void hide_value(struct scan *x) {
@@ -71,18 +89,66 @@ static void hide_value(struct scan *x) {
   skip_value(x);
 }
 
-/* "NAME=…", "NAME: …" of a name with a telling part in it. */
+/* The rest of a header, whose scheme has any number of words: to the end of its quotes, of a word that escapes its blanks, or of
+ * the command. */
+static void hide_header(struct scan *x) {
+  bool escaped = false;
+  mg_buf_lit(x->out, HIDDEN);
+  while (x->at < x->s.n && x->s.p[x->at] != x->quote) {
+    if (!x->quote && is_blank(x->s.p[x->at])) {
+      size_t before = x->at;
+      skip_blanks(x);
+      if (!escaped && !is_operator(next_word(x))) continue;
+      x->at = before;
+      return;
+    }
+    bool escape = x->s.p[x->at] == '\\' && x->at + 1 < x->s.n;
+    escaped |= escape;
+    x->at += escape ? 2 : 1;
+  }
+}
+
+static bool is_header(mg_str name) {
+  while (name.n && (is_quote(name.p[name.n - 1]) || is_blank(name.p[name.n - 1]))) name.n--;
+  return mg_weights_ends(name, "authorization") || mg_weights_ends(name, "cookie");
+}
+
+/* "NAME=…", "NAME: …", "NAME => …", "<NAME>…" of a name with a telling part in it. */
 static bool hide_assigned(struct scan *x) {
   char c = x->s.p[x->at];
-  if (!x->hot || (c != '=' && c != ':') || mg_str_starts(rest(x), MG_S("://"))) return false;
-  x->at++;
-  mg_buf_byte(x->out, c);
-  if (c == ':' && x->at < x->s.n && is_blank(x->s.p[x->at])) {
+  mg_str name = {x->s.p + x->word, x->at - x->word};
+  bool tag = c == '>' && mg_str_find(name, '<') < name.n;
+  if (!x->hot || (c != '=' && c != ':' && !tag) || mg_str_starts(rest(x), MG_S("://"))) return false;
+  bool loose = c == ':';
+  for (bool first = true; x->at < x->s.n && (first || memchr("=>", x->s.p[x->at], 2)); first = false) {
+    if (!first) loose = true;
+    mg_buf_byte(x->out, x->s.p[x->at++]);
+  }
+  if (loose && x->at < x->s.n && is_blank(x->s.p[x->at])) {
     mg_buf_byte(x->out, ' ');
     skip_blanks(x);
   }
-  hide_value(x);
+  if (c == ':' && is_header(name)) hide_header(x);
+  else hide_value(x);
   x->hot = false;
+  return true;
+}
+
+/* An option with its value in the same word: "-ume:…", "--user=me:…", and those of the program at hand. */
+static bool hide_glued(struct scan *x) {
+  static const char *const users[] = {"-u", "-U", "--user=", "--proxy-user="};
+  mg_str word = next_word(x);
+  size_t n = 0;
+  bool quoted = x->at > 0 && is_quote(x->s.p[x->at - 1]);
+  if (x->at != x->word && !quoted) return false;
+  if (quoted && mg_str_find(word, x->s.p[x->at - 1]) <= 2) return false; /* the option alone */
+  for (size_t i = 0; i < sizeof users / sizeof *users && mg_str_find(word, ':') < word.n; i++)
+    if (mg_str_starts(word, mg_str_of(users[i]))) n = strlen(users[i]);
+  if (x->letters && word.n > 2 && word.p[0] == '-' && word.p[1] != '-' && strchr(x->letters, word.p[1])) n = 2;
+  if (!n || n >= word.n) return false;
+  mg_buf_put(x->out, (mg_str){word.p, n});
+  x->at += n;
+  hide_value(x);
   return true;
 }
 
@@ -96,6 +162,18 @@ static bool hide_user(struct scan *x) {
   mg_buf_lit(x->out, "://");
   if (at) mg_buf_lit(x->out, HIDDEN "@");
   x->at += at ? at + 1 : 3;
+  return true;
+}
+
+/* "user:password@host" without a scheme; a digest behind an image's tag is none. */
+static bool hide_pair(struct scan *x) {
+  mg_str s = rest(x);
+  size_t end = 1;
+  if (s.p[0] != ':' || x->at == x->word) return false;
+  while (end < s.n && !is_blank(s.p[end]) && !is_quote(s.p[end]) && s.p[end] != '/' && s.p[end] != '@') end++;
+  if (end == 1 || end >= s.n || s.p[end] != '@' || mg_str_starts(mg_str_from(s, end), MG_S("@sha"))) return false;
+  mg_buf_lit(x->out, ":" HIDDEN);
+  x->at += end;
   return true;
 }
 
@@ -131,39 +209,133 @@ static bool hide_token(struct scan *x) {
   return true;
 }
 
-/* A blank: what the word before it was decides about the next one. */
-static void pass_blank(struct scan *x) {
-  mg_str word = {x->s.p + x->word, x->at - x->word};
-  bool login = mg_str_is(word, "-u") || mg_str_is(word, "--user") || mg_str_is(word, "--proxy-user");
-  bool hide = (x->hot && (word.p[0] == '-' || x->word == x->env)) || announces(word);
-  skip_blanks(x);
+/* ---- what the word before says of the next one ---- */
+
+enum next { SHOWN, HIDDEN_PAIR, HIDDEN_VALUE, HIDDEN_ALWAYS };
+
+/* Options of that name, and short ones of the program at hand, always have a value, be it one that looks like an option. */
+static bool takes_secret(const struct scan *x, mg_str word) {
+  static const char *const names[] = {"password", "passwd",  "pass",         "pwd",        "passphrase", "token", "secret",
+                                      "api-key",  "api_key", "access-token", "auth-token", "secret-key", "apikey"};
+  if (word.n == 2 && word.p[0] == '-') return x->letters && strchr(x->letters, word.p[1]);
+  if (!word.n || word.p[0] != '-') return false;
+  return IS_ONE_OF(mg_str_from(word, mg_str_starts(word, MG_S("--")) ? 2 : 1), names);
+}
+
+/* "aws_secret_access_key", "user.password": of a configuration, whose value comes next. */
+static bool is_setting(mg_str word) {
+  static const char *const ends[] = {"token", "key", "key_id", "secret", "password", "passwd", "pass", "pwd", "auth"};
+  bool joined = false, ends_so = false;
+  for (size_t i = 0; i < word.n; i++) joined |= memchr("_.:/", word.p[i], 4) != NULL;
+  for (size_t i = 0; joined && i < sizeof ends / sizeof *ends; i++) ends_so |= mg_weights_ends(word, ends[i]);
+  return ends_so;
+}
+
+static enum next next_of(const struct scan *x, mg_str word) {
+  static const char *const logins[] = {"-u", "--user", "--proxy-user"};
+  if (takes_secret(x, word) || (x->piped && mg_str_is(word, "<<<"))) return HIDDEN_ALWAYS;
+  if (IS_ONE_OF(word, logins)) return HIDDEN_PAIR;
+  bool takes_value = mg_str_starts(word, MG_S("-")) || x->word == x->env || is_setting(word);
+  return announces(word) || (x->hot && takes_value) ? HIDDEN_VALUE : SHOWN;
+}
+
+/* Options that take a secret, by program. */
+static void note_program(struct scan *x, mg_str word) {
+  static const struct {
+    const char *program, *letters;
+  } known[] = {
+      {"sshpass", "p"},   {"mysql", "p"},    {"mysqldump", "p"}, {"mysqladmin", "p"}, {"mariadb", "p"},   {"mongo", "p"},
+      {"mongosh", "p"},   {"mongodump", "p"}, {"docker", "p"},   {"podman", "p"},     {"nerdctl", "p"},   {"buildah", "p"},
+      {"helm", "p"},      {"oras", "p"},     {"crane", "p"},     {"az", "p"},         {"oc", "p"},        {"redis-cli", "a"},
+      {"zip", "P"},       {"unzip", "P"},    {"7z", "p"},        {"7za", "p"},        {"7zr", "p"},       {"lftp", "u"},
+      {"smbclient", "U"}, {"ldapsearch", "w"}, {"curl", "uUb"},  {"http", "a"},       {"ncftpget", "p"},
+  };
+  if (is_operator(word)) x->letters = NULL;
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    if (mg_str_is(mg_weights_base(word), known[i].program)) x->letters = known[i].letters;
+}
+
+/* "echo … | chpasswd" */
+static bool hide_piped(struct scan *x, mg_str word) {
+  size_t n = mg_str_find(rest(x), '|');
+  if (!x->piped || !(mg_str_is(word, "echo") || mg_str_is(word, "printf")) || x->at + n >= x->s.n) return false;
+  mg_buf_lit(x->out, HIDDEN " ");
+  x->at += n;
+  return true;
+}
+
+/* "password = …", "key : …" */
+static void pass_sign(struct scan *x) {
+  static const char *const signs[] = {"=", ":", ":=", "=>", "=="};
+  mg_str next = next_word(x);
+  if (!IS_ONE_OF(next, signs)) return;
+  mg_buf_put(x->out, next);
   mg_buf_byte(x->out, ' ');
+  x->at += next.n;
+  skip_blanks(x);
+}
+
+/* Behind a word: what it was decides about the next one. */
+static void end_word(struct scan *x, mg_str word) {
+  enum next what = next_of(x, word);
+  bool named = x->hot || announces(word);
+  note_program(x, word);
   x->word = x->at;
   x->hot = false;
+  size_t before = x->at;
+  if (hide_piped(x, word)) return;
+  if (named) pass_sign(x);
+  if (x->at != before) what = HIDDEN_ALWAYS;
+  x->word = x->at;
   mg_str next = next_word(x);
-  if (hide && next.n && next.p[0] != '-') hide_value(x); /* else the option takes no argument */
-  else if (login && mg_str_find(next, ':') < next.n) hide_value(x);
+  bool option = next.n && next.p[0] == '-';
+  bool pair = mg_str_find(next, ':') < next.n;
+  if (!next.n || (what != HIDDEN_ALWAYS && is_operator(next))) return;
+  if (what == HIDDEN_ALWAYS || (what == HIDDEN_VALUE && !option) || (what == HIDDEN_PAIR && pair)) hide_value(x);
+}
+
+static void pass_blank(struct scan *x) {
+  mg_str word = bare((mg_str){x->s.p + x->word, x->at - x->word});
+  skip_blanks(x);
+  mg_buf_byte(x->out, ' ');
+  end_word(x, word);
+}
+
+/* Items of a list stand without blanks, too: ["curl","-u","me:…"]. */
+static bool pass_comma(struct scan *x) {
+  bool between = x->at > 0 && x->at + 1 < x->s.n && is_quote(x->s.p[x->at - 1]) && is_quote(x->s.p[x->at + 1]);
+  if (x->s.p[x->at] != ',' || !between) return false;
+  mg_str word = bare((mg_str){x->s.p + x->word, x->at - x->word});
+  mg_buf_byte(x->out, ',');
+  x->at++;
+  x->quote = 0;
+  end_word(x, word);
+  return true;
 }
 
 static void step(struct scan *x) {
-  static const char *const telling[] = {"token", "key", "secret", "pass", "pwd", "credential", "auth", "sig"};
+  static const char *const telling[] = {"token", "key", "secret", "pass", "pwd", "credential", "auth", "sig", "cookie"};
   char c = x->s.p[x->at];
   if (is_blank(c)) {
     pass_blank(x);
     return;
   }
-  if (hide_assigned(x) || hide_user(x) || hide_token(x)) return;
+  if (pass_comma(x) || hide_glued(x) || hide_assigned(x) || hide_user(x) || hide_pair(x) || hide_token(x)) return;
   for (size_t i = 0; i < sizeof telling / sizeof *telling; i++) x->hot |= mg_weights_starts(rest(x), telling[i]);
-  if (is_quote(c)) x->quote = x->quote == c ? 0 : x->quote ? x->quote : c;
+  if (c == '\\' && x->at + 1 < x->s.n && is_quote(x->s.p[x->at + 1])) mg_buf_byte(x->out, x->s.p[x->at++]); /* opens nothing */
+  else if (is_quote(c)) x->quote = x->quote == c ? 0 : x->quote ? x->quote : c;
+  c = x->s.p[x->at];
   mg_buf_byte(x->out, c);
   x->at++;
 }
 
 void mg_weights_redact(struct mg_buf *buf, mg_str s) {
-  struct scan x = {.s = {s.p, s.n < READ_MAX ? s.n : READ_MAX}, .out = buf};
+  static const char *const readers[] = {"chpasswd", "-stdin", "sudo -S", "passphrase-fd"};
+  struct scan x = {.s = {s.p, s.n < MG_WEIGHTS_READ_MAX ? s.n : MG_WEIGHTS_READ_MAX}, .out = buf};
   while (x.s.n && is_blank(x.s.p[x.s.n - 1])) x.s.n--;
   skip_blanks(&x);
   x.word = x.at;
+  for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) x.piped |= mg_weights_has(x.s, readers[i]);
   if (mg_str_starts(rest(&x), MG_S("ENV "))) x.env = x.at + 4;
   while (x.at < x.s.n) step(&x);
 }
@@ -185,8 +357,8 @@ static mg_str cut(struct mg_arena *arena, mg_str s, bool keep_end) {
 
 static mg_str clean(struct mg_arena *arena, mg_str s, bool keep_end) {
   MG_BUF_AUTO plain, shown;
-  mg_buf_init(&plain, NULL, 4 * READ_MAX);
-  mg_buf_init(&shown, NULL, 16 * READ_MAX);
+  mg_buf_init(&plain, NULL, 4 * MG_WEIGHTS_READ_MAX);
+  mg_buf_init(&shown, NULL, 16 * MG_WEIGHTS_READ_MAX);
   mg_weights_redact(&plain, s);
   mg_buf_clean(&shown, mg_buf_str(&plain));
   if (plain.failed || shown.failed) {
@@ -202,6 +374,6 @@ mg_str mg_weights_clean(struct mg_arena *arena, mg_str s) {
 
 mg_str mg_weights_clean_path(struct mg_arena *arena, mg_str path) {
   while (path.n && (path.p[0] == '/' || mg_str_starts(path, MG_S("./")))) path = mg_str_from(path, path.p[0] == '/' ? 1 : 2);
-  if (path.n > READ_MAX) path = mg_str_from(path, path.n - READ_MAX);
+  if (path.n > MG_WEIGHTS_READ_MAX) path = mg_str_from(path, path.n - MG_WEIGHTS_READ_MAX);
   return clean(arena, path, true);
 }

@@ -66,6 +66,10 @@ static bool unzstd(struct mg_buf *buf, mg_str bytes, bool *ret_ended) {
   return !ZSTD_isError(code);
 }
 
+bool mg_weights_unpacked(mg_str bytes) {
+  return !is_gzip(bytes) && !is_zstd(bytes);
+}
+
 bool mg_weights_unpack(struct mg_buf *buf, mg_str bytes, bool *ret_ended) {
   *ret_ended = false;
   if (bytes.n > MG_TOC_MAX) bytes.n = MG_TOC_MAX;

@@ -47,23 +47,29 @@ static bool take_shell(mg_str *s) {
   return false;
 }
 
-/* Build arguments, "|2 A=1 B=two words /bin/sh -c …": gone with all that stands before the shell. */
-static void drop_arguments(mg_str *s) {
-  while (s->n && !take_shell(s)) {
-    next_word(s, " ");
-    *s = trimmed(*s);
+/* Build arguments, "|2 A=1 B=two words /bin/sh -c …": gone with all that stands before a shell. Nothing quotes them, so that one
+ * may have a shell in it, too: only what comes behind the last is surely the command's; what comes behind the first may be. */
+static void drop_arguments(mg_str *s, bool last) {
+  mg_str found = {0};
+  for (mg_str at = *s; at.n && (last || !found.p);) {
+    if (take_shell(&at)) found = at;
+    else next_word(&at, " ");
+    at = trimmed(at);
   }
+  *s = found;
 }
 
+enum sure { PERHAPS_ITS_OWN, SURELY_ITS_OWN };
+
 /* The line without what builders put around it; *ret_run: it is the command of a RUN. */
-static mg_str line_of(mg_str command, bool *ret_run) {
+static mg_str line_of(mg_str command, enum sure sure, bool *ret_run) {
   static const mg_str mark = {"# buildkit", 10};
   mg_str s = trimmed(command);
   if (mg_str_ends(s, mark)) s = trimmed((mg_str){s.p, s.n - mark.n});
   *ret_run = take(&s, "RUN ");
   if (s.n && s.p[0] == '|') {
     *ret_run = true;
-    drop_arguments(&s);
+    drop_arguments(&s, sure == SURELY_ITS_OWN);
   } else if (take_shell(&s) && !*ret_run) {
     *ret_run = !take(&s, "#(nop)");
   }
@@ -72,11 +78,11 @@ static mg_str line_of(mg_str command, bool *ret_run) {
 
 mg_str mg_weights_clean_command(struct mg_arena *arena, mg_str command) {
   bool run;
-  mg_str line = line_of(command, &run);
+  mg_str line = line_of(command, SURELY_ITS_OWN, &run);
   if (!run && mg_str_starts(line, MG_S("ARG "))) line.n = mg_str_find(line, '=');
   if (!run) return mg_weights_clean(arena, line);
-  mg_str text = mg_weights_clean(arena, line); /* a long one makes room for the verb by being cut once more */
-  return text.n ? mg_weights_clean(arena, mg_arena_printf(arena, "RUN %.*s", MG_FMT(text))) : MG_S("RUN");
+  if (line.n > MG_WEIGHTS_READ_MAX) line.n = MG_WEIGHTS_READ_MAX;
+  return line.n ? mg_weights_clean(arena, mg_arena_printf(arena, "RUN %.*s", MG_FMT(line))) : MG_S("RUN");
 }
 
 /* --- what downloads ----------------------------------------------------------------------------------------------------- */
@@ -248,9 +254,13 @@ static bool judge_copy(mg_str line, mg_str *ret_words) {
 
 bool mg_weights_command(struct mg_arena *arena, mg_str command, mg_str *ret_words) {
   bool run, found;
-  mg_str line = line_of(command, &run), words = {0};
+  mg_str line = line_of(command, SURELY_ITS_OWN, &run), words = {0};
   if (run) found = judge_run(line, &words);
   else found = (take(&line, "COPY ") || take(&line, "ADD ")) && judge_copy(line, &words);
+  if (!found && run && judge_run(line_of(command, PERHAPS_ITS_OWN, &run), &words)) {
+    found = true;
+    words = MG_S("a command with a shell in it"); /* the words may be a build argument's */
+  }
   if (found) *ret_words = mg_weights_clean(arena, words);
   return found;
 }
