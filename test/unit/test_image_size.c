@@ -57,6 +57,19 @@ static struct mg_platform_fact label_p[] = {{.platform = MG_S("linux/amd64"), .t
 static struct mg_platform_fact squash_p[] = {{.platform = MG_S("linux/amd64"), .total = 2 * GI, .layers = arm_layers,
                                               .layer_count = 1, .proof = MG_PROOF_HISTORY, .what = MG_S("/models/x.gguf")}};
 
+static struct mg_layer_fact shut_layers[] = {LAYER("a", 1 * GI),
+                                             {.digest = MG_S("sha256:n"), .size = 3 * GI, .unread = MG_S("it answers 403")},
+                                             {.digest = MG_S("sha256:o"), .size = 2 * GI, .unread = MG_S("it answers 403")}};
+static struct mg_layer_fact told_layers[] = {{.digest = MG_S("sha256:h"), .size = 600 * MI, .proof = MG_PROOF_HISTORY,
+                                              .what = MG_S("huggingface-cli download"), .file_size = -1,
+                                              .unread = MG_S("it answers 403")}};
+static struct mg_platform_fact shut_p[] = {ONE("linux/amd64", 6 * GI, shut_layers)};
+static struct mg_platform_fact told_p[] = {ONE("linux/amd64", 600 * MI, told_layers)};
+#define LOST(name) {.platform = MG_S(name), .total = -1, .unknown = MG_S("it has no such thing (404)")}
+static struct mg_platform_fact half_p[] = {LOST("linux/arm64"), ONE("linux/amd64", 9 * GI, fat_layers)};
+static struct mg_platform_fact half_slim_p[] = {LOST("linux/arm64"), ONE("linux/amd64", 5 * GI, slim_layers)};
+static struct mg_platform_fact half_base_p[] = {LOST("linux/amd64"), ONE("linux/arm64", 2 * GI, arm_layers)};
+
 static const struct row {
   const char *reference;
   struct mg_image_facts facts;
@@ -65,7 +78,8 @@ static const struct row {
     ROW("base", base_p), ROW("fat", fat_p), ROW("copied", copied_p), ROW("slim", slim_p), ROW("big", big_p),
     ROW("small", small_p), ROW("said", said_p), ROW("model", model_p), ROW("two", two_p), ROW("both", both_p),
     ROW("bad", bad_p), ROW("artifact", artifact_p), ROW("label", label_p), ROW("squash", squash_p), ROW("kept", kept_p),
-    ROW("kept-base", kept_base_p), {"r.example/none:1", {.platform_count = 0}},
+    ROW("kept-base", kept_base_p), ROW("shut", shut_p), ROW("told", told_p), ROW("half", half_p), ROW("half-slim", half_slim_p),
+    ROW("half-base", half_base_p), {"r.example/none:1", {.platform_count = 0}},
 };
 
 static unsigned asked;
@@ -78,12 +92,17 @@ static const struct mg_image_facts *find(mg_str reference) {
   return NULL;
 }
 
+static char last_secrets[256]; /* namespace, names, account */
+
 static enum mg_image_answer ask_rows(void *ctx, const struct mg_image_query *query, const struct mg_image_facts **ret_facts,
                                      const struct mg_image_facts **ret_bases, mg_str *ret_why) {
   (void)ctx;
   asked++;
   snprintf(last_platform, sizeof last_platform, "%.*s", MG_FMT(query->platform));
-
+  int n = snprintf(last_secrets, sizeof last_secrets, "%.*s:", MG_FMT(query->ns));
+  for (uint32_t i = 0; i < query->secret_count; i++)
+    n += snprintf(last_secrets + n, sizeof last_secrets - (size_t)n, " %.*s", MG_FMT(query->secrets[i]));
+  snprintf(last_secrets + n, sizeof last_secrets - (size_t)n, " %.*s", MG_FMT(query->account));
   if (mg_str_is(query->reference, "r.example/slow:1")) return MG_IMAGE_WAIT;
   *ret_facts = find(query->reference);
   *ret_why = MG_S("the registry answers 404");
@@ -226,6 +245,39 @@ static void test_unknown(void **state) {
   expect_says("enforce", "", MAIN(R "none:1"), WARN, "it has no platform that runs on Linux");
 }
 
+/* A layer that was not looked into: only whether there are weights in it is not known, and only where nothing else denies. */
+static void test_unread(void **state) {
+  (void)state;
+  expect_says("enforce", "", MAIN(R "shut:1"), WARN,
+              "image \"r.example/shut:1\" whose layer 2 of 3 (3 GiB) could not be looked into: it answers 403; linux/amd64: "
+              "6 GiB");
+  expect_says("enforce", "unknown: deny", MAIN(R "shut:1"), DENY, NULL);
+  expect_says("enforce", "unknown: ignore", MAIN(R "shut:1"), "", NULL);
+  expect_says("enforce", "unknown: deny, evidenceSize: 4Gi", MAIN(R "shut:1"), "", NULL);
+  expect_says("enforce", "unknown: deny, weights: ignore, maxTotal: 20Gi", MAIN(R "shut:1"), "", NULL);
+  expect_says("enforce", "maxTotal: 1Gi", MAIN(R "shut:1"), WARN, " that is too large; layer 2 of 3 (3 GiB) could not be");
+  expect_says("enforce", "maxTotal: 1Gi, oversize: deny", MAIN(R "shut:1"), DENY, " that is too large; linux/amd64");
+  expect_says("enforce", "unknown: ignore", MAIN(R "told:1"), DENY, "with model weights in it: huggingface-cli download");
+  expect_says("enforce", "weights: warn, unknown: deny", MAIN(R "told:1"), WARN, NULL);
+}
+
+/* A platform that is not known is no reason to forget the others. */
+static void test_unknown_platform(void **state) {
+  (void)state;
+  expect_says("enforce", "", MAIN(R "half:1"), DENY, "linux/amd64: 9 GiB");
+  expect_says("enforce", "unknown: deny", MAIN(R "half:1"), DENY, "linux/amd64: 9 GiB"); /* what is known comes first */
+  expect_says("enforce", "", MAIN(R "half-slim:1"), WARN,
+              "whose platform linux/arm64 could not be looked into: it has no such thing (404)");
+  expect_says("enforce", "unknown: deny", MAIN(R "half-slim:1"), DENY, NULL);
+  expect_says("enforce", "unknown: ignore", MAIN(R "half-slim:1"), "", NULL);
+  expect_says("enforce", "unknown: deny",
+              POD("nodeSelector: {kubernetes.io/arch: amd64}, containers: [{name: a, image: r.example/half-slim:1}]"), "", NULL);
+  expect_says("enforce", "unknown: deny",
+              POD("nodeSelector: {kubernetes.io/arch: arm64}, containers: [{name: a, image: r.example/half:1}]"), DENY,
+              "whose platform linux/arm64");
+  expect_says("enforce", "bases: [r.example/half-base:1]", MAIN(R "slim:1"), WARN, "its base r.example/half-base:1, which could");
+}
+
 static void test_exempt(void **state) {
   (void)state;
   expect_says("enforce", "exempt: [\"r.example/f*\"]", MAIN(R "fat:1"), "", NULL);
@@ -299,6 +351,32 @@ static void test_mirror_pods(void **state) {
               "apiVersion: v1\nkind: Pod\nmetadata: {name: p, annotations: {kubernetes.io/config.mirror: x}}\n"
               "spec: {containers: [{name: a, image: r.example/fat:1}]}",
               "", NULL);
+}
+
+/* A Pod has its service account's secrets already; other templates will get them where they name none. */
+static void test_pull_secrets(void **state) {
+  (void)state;
+#define SLIM "containers: [{name: a, image: r.example/slim:1}]"
+#define JOB(spec) \
+  "apiVersion: batch/v1\nkind: Job\nmetadata: {name: j, namespace: ml}\nspec: {template: {spec: {" SLIM spec "}}}"
+  static const struct {
+    const char *object, *secrets;
+  } templates[] = {
+      {POD(SLIM), "ml: "},
+      {POD(SLIM ", imagePullSecrets: [{name: a}, {name: b}], serviceAccountName: train"), "ml: a b "},
+      {POD(SLIM ", serviceAccountName: train"), "ml: "},
+      {JOB(""), "ml: default"},
+      {JOB(", imagePullSecrets: []"), "ml: default"},
+      {JOB(", serviceAccountName: train, serviceAccount: old"), "ml: train"},
+      {JOB(", serviceAccount: old"), "ml: old"},
+      {JOB(", imagePullSecrets: [{name: a}], serviceAccountName: train"), "ml: a "},
+      {JOB(", imagePullSecrets: {name: a}"), "ml: default"},
+      {JOB(", imagePullSecrets: [5, {}, {name: a}]"), "ml:   a "},
+  };
+  for (size_t i = 0; i < COUNT(templates); i++) {
+    expect_says("enforce", "", templates[i].object, "", NULL);
+    if (strcmp(last_secrets, templates[i].secrets) != 0) fail_msg("%s: \"%s\"", templates[i].object, last_secrets);
+  }
 }
 
 #define EXPECT_UPDATE(want, ...) EXPECT_PHASE(snapshot, MG_PHASE_VALIDATE, (want), __VA_ARGS__)
@@ -402,9 +480,11 @@ int main(void) {
       cmocka_unit_test(test_weights),      cmocka_unit_test(test_evidence_size), cmocka_unit_test(test_whole_image),
       cmocka_unit_test(test_artifact_and_malformed), cmocka_unit_test(test_sizes), cmocka_unit_test(test_both),
       cmocka_unit_test(test_bases),        cmocka_unit_test(test_lost_base),     cmocka_unit_test(test_unknown),
+      cmocka_unit_test(test_unread),     cmocka_unit_test(test_unknown_platform),
       cmocka_unit_test(test_exempt),       cmocka_unit_test(test_platforms),     cmocka_unit_test(test_containers),
       cmocka_unit_test(test_model_cars),   cmocka_unit_test(test_mirror_pods),   cmocka_unit_test(test_update),
       cmocka_unit_test(test_waiting),      cmocka_unit_test(test_nobody_asked),  cmocka_unit_test(test_many_images),
+      cmocka_unit_test(test_pull_secrets),
       cmocka_unit_test(test_size_text),    cmocka_unit_test(test_credit),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

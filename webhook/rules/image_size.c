@@ -57,7 +57,8 @@ static const struct mg_field fields[] = {
             "begins with."},
     {"oversize", &mg_t_enum, AT(oversize), harshness_words, .def = "warn", .doc = "Above a maximum, with no proof of weights."},
     {"unknown", &mg_t_enum, AT(unknown), harshness_words, .def = "warn",
-     .doc = "The registry could not be asked, or not in time; offline nothing is said."},
+     .doc = "The registry could not be asked for the image, one of its platforms or a layer, or not in time; offline nothing is "
+            "said."},
     {"exempt", &mg_t_list, AT(exempt), &mg_item_pattern, .doc = "Globs or /PCRE2/ on normalised references that are left alone."},
     MG_FIELDS_END,
 };
@@ -178,7 +179,6 @@ struct use {
   struct mg_container *container;
   struct mg_image_query query;
   const struct mg_image_facts *facts, *bases[BASES_MAX];
-  mg_str lost_base; /* one that could not be had; "" where all could */
 };
 
 /* What one platform of it comes to. */
@@ -189,7 +189,8 @@ struct opinion {
   uint32_t proofs; /* how many have */
   bool whole;      /* the image as a whole has it */
   bool over_total, over_layer, over_base;
-  bool base_lost;  /* what is over the base may be less: that base cannot be had */
+  mg_str lost_base; /* one that could not be had and may explain it; "": all could, or another one does */
+  uint32_t unread; /* the largest layer that may have proof and was not looked into; layer_count: none */
   enum mg_outcome weights, size, doubt, outcome; /* the last is the harshest of the others */
 };
 
@@ -205,13 +206,30 @@ static bool base_says_same(const struct use *use, const struct opinion *o) {
   return false;
 }
 
+/* One that is not to be had, as a whole or for this platform. */
+static mg_str lost_base(const struct use *use, const struct mg_platform_fact *platform) {
+  for (uint32_t b = 0; b < use->query.base_count; b++) {
+    const struct mg_image_facts *base = use->bases[b];
+    bool lost = !base;
+    for (uint32_t i = 0; base && i < base->platform_count; i++)
+      lost |= base->platforms[i].unknown.n && mg_platform_is(base->platforms[i].platform, platform->platform);
+    if (lost) return use->query.bases[b];
+  }
+  return (mg_str){0};
+}
+
+static bool is_asked_of(const struct use *use, const struct mg_layer_fact *layer) {
+  return layer->size >= use->query.evidence_size || layer->proof == MG_PROOF_MEDIA_TYPE;
+}
+
 static void find_proof(const struct use *use, struct opinion *o) {
   const struct mg_platform_fact *platform = o->platform;
-  o->proof = platform->layer_count;
   for (uint32_t i = o->credit.layers; i < platform->layer_count; i++) {
     const struct mg_layer_fact *layer = &platform->layers[i];
-    const bool seen = layer->size >= use->query.evidence_size || layer->proof == MG_PROOF_MEDIA_TYPE;
-    if (layer->proof == MG_PROOF_NONE || !seen) continue;
+    if (!is_asked_of(use, layer)) continue;
+    bool unread = layer->unread.n && layer->proof == MG_PROOF_NONE;
+    if (unread && (o->unread == platform->layer_count || layer->size > platform->layers[o->unread].size)) o->unread = i;
+    if (layer->proof == MG_PROOF_NONE) continue;
     if (!o->proofs++ || layer->size > platform->layers[o->proof].size) o->proof = i;
   }
   o->whole = platform->proof != MG_PROOF_NONE && o->credit.over >= use->query.evidence_size && !base_says_same(use, o);
@@ -223,7 +241,8 @@ static void weigh_sizes(const struct use *use, struct opinion *o) {
   o->over_total = is_above(platform->total, &p->max_total);
   o->over_layer = platform->layer_count && is_above(platform->layers[mg_image_largest(platform)].size, &p->max_layer);
   o->over_base = is_above(o->credit.over, &p->max_over_base);
-  if (o->over_base && o->base_lost) o->over_base = false, o->doubt = outcome_of(p->unknown);
+  if (o->over_base && o->lost_base.n) o->over_base = false, o->doubt = outcome_of(p->unknown);
+  else o->lost_base = (mg_str){0};
   if (o->over_total || o->over_layer || o->over_base) o->size = outcome_of(p->oversize);
 }
 
@@ -234,9 +253,11 @@ static enum mg_outcome harsher(enum mg_outcome a, enum mg_outcome b) {
 static struct opinion opinion_of(const struct use *use, const struct mg_platform_fact *platform) {
   struct opinion o = {.platform = platform, .weights = NOTHING, .size = NOTHING, .doubt = NOTHING};
   o.credit = mg_image_credit(platform, use->bases, use->query.base_count);
-  o.base_lost = use->lost_base.n && !o.credit.layers;
-  o.proof = platform->layer_count;
-  if (platform->malformed.n) {
+  if (!o.credit.layers) o.lost_base = lost_base(use, platform);
+  o.proof = o.unread = platform->layer_count;
+  if (platform->unknown.n) {
+    o.doubt = outcome_of(use->p->unknown);
+  } else if (platform->malformed.n) {
     /* Nobody's tool makes such a thing: it is there to look small. */
     o.size = harsher(outcome_of(use->p->weights), harsher(outcome_of(use->p->oversize), outcome_of(use->p->unknown)));
   } else if (platform->artifact.n) {
@@ -244,8 +265,10 @@ static struct opinion opinion_of(const struct use *use, const struct mg_platform
   } else {
     find_proof(use, &o);
     if (o.proofs || o.whole) o.weights = outcome_of(use->p->weights);
-    if (o.base_lost && o.weights == MG_OUT_DENY) o.weights = MG_OUT_WARN; /* they may be the base's own */
+    if (o.lost_base.n && o.weights == MG_OUT_DENY) o.weights = MG_OUT_WARN; /* they may be the base's own */
     weigh_sizes(use, &o);
+    if (use->p->weights == IGNORE || o.weights != NOTHING || o.size == MG_OUT_DENY) o.unread = platform->layer_count;
+    if (o.unread < platform->layer_count) o.doubt = outcome_of(use->p->unknown);
   }
   o.outcome = harsher(o.weights, harsher(o.size, o.doubt));
   return o;
@@ -296,10 +319,28 @@ static void say_sizes(const struct use *use, const struct opinion *o, struct mg_
     mg_buf_printf(out, " (maxOverBase is %.*s)", MG_FMT(mg_size_text(arena, mg_quantity_value(use->p->max_over_base.q))));
 }
 
+static void say_doubt(const struct use *use, const struct opinion *o, struct mg_buf *out) {
+  const struct mg_platform_fact *platform = o->platform;
+  const bool more = o->weights != NOTHING || o->size != NOTHING;
+  if (o->lost_base.n)
+    mg_buf_printf(out, "%s base %.*s, which could not be asked, may explain its size", more ? ";" : "; its",
+                  MG_FMT(o->lost_base));
+  if (o->unread == platform->layer_count) return;
+  const struct mg_layer_fact *layer = &platform->layers[o->unread];
+  const char *which = more || o->lost_base.n ? "; layer" : " whose layer";
+  mg_buf_printf(out, "%s %u of %u (%.*s) could not be looked into: %.*s", which, o->unread + 1, platform->layer_count,
+                MG_FMT(mg_size_text(mg_run_arena(use->run), layer->size)), MG_FMT(layer->unread));
+}
+
 static mg_str text_of(const struct use *use, const struct opinion *o) {
   const struct mg_platform_fact *platform = o->platform;
   struct mg_buf out;
   mg_buf_init(&out, mg_run_arena(use->run), 8192);
+  if (platform->unknown.n) {
+    mg_buf_printf(&out, " whose platform %.*s could not be looked into: %.*s", MG_FMT(platform->platform),
+                  MG_FMT(platform->unknown));
+    return mg_buf_str(&out);
+  }
   if (platform->malformed.n) {
     mg_buf_printf(&out, " whose manifest is malformed: %.*s; %.*s", MG_FMT(platform->malformed), MG_FMT(platform->platform));
     return mg_buf_str(&out);
@@ -310,9 +351,7 @@ static mg_str text_of(const struct use *use, const struct opinion *o) {
   }
   if (o->weights != NOTHING) say_proof(use, o, &out);
   if (o->size != NOTHING) mg_buf_put(&out, o->weights != NOTHING ? MG_S("; it is also too large") : MG_S(" that is too large"));
-  if (o->doubt != NOTHING)
-    mg_buf_printf(&out, "%s base %.*s, which could not be asked, may explain its size",
-                  o->weights != NOTHING || o->size != NOTHING ? ";" : "; its", MG_FMT(use->lost_base));
+  if (o->doubt != NOTHING) say_doubt(use, o, &out);
   say_sizes(use, o, &out);
   return mg_buf_str(&out);
 }
@@ -352,6 +391,13 @@ static void report_unknown(const struct use *use, mg_str why) {
 
 /* ---- judging ---- */
 
+/* The harsher, then what is known before what is not, then the larger. */
+static bool is_worse(const struct opinion *a, const struct opinion *b) {
+  if (a->outcome != b->outcome || a->outcome == NOTHING) return a->outcome < b->outcome;
+  if (a->platform->unknown.n || b->platform->unknown.n) return !a->platform->unknown.n;
+  return a->platform->total > b->platform->total;
+}
+
 /* The worst platform of those that the pod can run on; all of them where none is that one. */
 static void judge_facts(const struct use *use) {
   const struct mg_image_facts *facts = use->facts;
@@ -362,8 +408,7 @@ static void judge_facts(const struct use *use) {
   for (uint32_t i = 0; i < facts->platform_count; i++) {
     if (known && !mg_platform_is(facts->platforms[i].platform, use->query.platform)) continue;
     struct opinion o = opinion_of(use, &facts->platforms[i]);
-    bool larger = o.outcome == worst.outcome && o.outcome != NOTHING && o.platform->total > worst.platform->total;
-    if (o.outcome < worst.outcome || larger) worst = o;
+    if (is_worse(&o, &worst)) worst = o;
   }
   if (worst.outcome != NOTHING) report_opinion(use, &worst);
 }
@@ -376,8 +421,6 @@ static bool judge_image(struct use *use) {
     case MG_IMAGE_UNKNOWN: report_unknown(use, why); return why.n > 0;
     case MG_IMAGE_KNOWN: break;
   }
-  for (uint32_t b = 0; b < use->query.base_count && !use->lost_base.n; b++)
-    if (!use->bases[b]) use->lost_base = use->query.bases[b];
   if (use->facts->platform_count) judge_facts(use);
   else report_unknown(use, MG_S("it has no platform that runs on Linux"));
   return true;
@@ -391,20 +434,36 @@ static bool is_judged(struct mg_run *run, const struct params *p, struct mg_pod 
   return !old || !mg_str_eq(image, mg_container_image(mg_run_old_pod(run), old));
 }
 
+/* Whose credentials the kubelet will use. A Pod has its service account's already, since the API server copies them; one that
+ * names none then has none. */
+static void name_secrets(struct mg_run *run, const struct mg_pod *pod, struct mg_image_query *ret) {
+  mg_node list = MG_GET(pod->spec, "imagePullSecrets");
+  uint32_t count = mg_is(list, MG_ARRAY) ? mg_count(list) : 0;
+  mg_str *names = count ? MG_NEW_N(mg_run_arena(run), mg_str, count) : NULL;
+  for (mg_node n = names ? mg_first(list) : (mg_node){0}; n.at; n = mg_next(n))
+    names[ret->secret_count++] = mg_string(MG_GET(n, "name"));
+  ret->ns = pod->ns;
+  ret->secrets = names;
+  if (count || pod->is_pod) return;
+  ret->account = mg_string(MG_GET(pod->spec, "serviceAccountName"));
+  if (!ret->account.n) ret->account = mg_string(MG_GET(pod->spec, "serviceAccount"));
+  if (!ret->account.n) ret->account = MG_S("default");
+}
+
 static void judge(struct mg_run *run, const void *params, struct mg_pod *pod) {
   const struct params *p = params;
   uint32_t asked = 0;
   if (!mg_run_explains(run) || is_mirror(pod)) return; /* oldObject has no image that is judged */
-  mg_str platform = pinned_platform(run, pod);
+  struct mg_image_query query = {.platform = pinned_platform(run, pod),
+                                 .evidence_size = mg_quantity_value(p->evidence_size.q),
+                                 .bases = p->bases.items,
+                                 .base_count = p->bases.count};
+  name_secrets(run, pod, &query);
   for (uint32_t i = 0; i < pod->container_count; i++) {
     struct mg_container *c = &pod->containers[i];
     if (!is_judged(run, p, pod, c)) continue;
-    struct use use = {.run = run, .p = p, .pod = pod, .container = c};
-    use.query = (struct mg_image_query){.reference = mg_container_image(pod, c),
-                                        .platform = platform,
-                                        .evidence_size = mg_quantity_value(p->evidence_size.q),
-                                        .bases = p->bases.items,
-                                        .base_count = p->bases.count};
+    struct use use = {.run = run, .p = p, .pod = pod, .container = c, .query = query};
+    use.query.reference = mg_container_image(pod, c);
     if (asked++ >= IMAGES_MAX) report_unknown(&use, MG_S("only the first 64 images of a template are looked into"));
     else if (!judge_image(&use)) return;
   }
