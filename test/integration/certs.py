@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import re
+import resource
 import ssl
 import subprocess
 import sys
@@ -701,6 +702,17 @@ def file_deaths():
                 run("show", "--out", "death")
 
 
+def file_disk_full():
+    """Room for a key and not for a certificate: nothing is left that the next run would stumble over."""
+    done = subprocess.run([harness.MLGATE, "certs", "--out", f"{WORK.name}/full", "--service", "gate", "--namespace", "ml"],
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300)), restore_signals=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, env=harness.environment())
+    expect(done.returncode == 2 and b"File too large" in done.stderr, f"exit {done.returncode}: {done.stderr}")
+    expect(not os.listdir(f"{WORK.name}/full"), f"left: {os.listdir(f'{WORK.name}/full')}")
+    run("--out", "full")
+    run("show", "--out", "full")
+
+
 def file_crowds():
     together(8, "create", "--out", "crowd")
     run("show", "--out", "crowd")
@@ -748,12 +760,11 @@ def main():
     harness.run(["certs", "--out", PKI, "--ip", "127.0.0.1"])
     openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=tester", "-keyout",
             f"{WORK.name}/client.key", "-out", f"{WORK.name}/client.crt")
-    for test in (usage, show_text, file_steps, file_deaths, file_crowds, create_secret, placeholder, eight_create, eight_rotate,
-                 deleted_in_between, rotate_makes, rotate_by_the_clock, rotate_after_the_end, hooks_before_the_switch,
-                 always_trusted, hooks_alone, hooks_of_one_kind, hooks_waited_for,
-                 secret_made_beforehand, hooks_conflict, hooks_stale, hooks_of_files, token_renewed, bad_answers,
-                 asked_to_wait, strangers,
-                 client_certificate, in_cluster):
+    for test in (usage, show_text, file_steps, file_deaths, file_disk_full, file_crowds, create_secret, placeholder,
+                 eight_create, eight_rotate, deleted_in_between, rotate_makes, rotate_by_the_clock, rotate_after_the_end,
+                 hooks_before_the_switch, always_trusted, hooks_alone, hooks_of_one_kind, hooks_waited_for,
+                 secret_made_beforehand, hooks_conflict, hooks_stale, hooks_of_files, token_renewed, bad_answers, asked_to_wait,
+                 strangers, client_certificate, in_cluster):
         tap.run(test.__name__.replace("_", " "), test)
     tap.finish()
 

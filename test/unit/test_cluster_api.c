@@ -17,7 +17,7 @@
 #include "base/buf.h"
 #include "certs/certs.h"
 #include "cluster/api.h"
-#include "cluster/token.h"
+#include "base/token.h"
 
 #define ANSWERS 8
 #define ASKED 8192
@@ -383,7 +383,7 @@ static void test_in_cluster(void **state) {
 }
 
 static void test_tokens(void **state) {
-  static char big[MG_API_TOKEN_MAX + 64];
+  static char big[MG_TOKEN_MAX + 64];
   static struct mg_token token;
   struct mg_err err = {0};
   static const mg_str bad[] = {MG_S(""),     MG_S("\n"),       MG_S("a b"), MG_S("a\r\nX: y"),
@@ -398,10 +398,10 @@ static void test_tokens(void **state) {
     assert_string_equal(token.text, "good"); /* the old one stays */
   }
   memset(big, 'a', sizeof big);
-  for (size_t n = MG_API_TOKEN_MAX - 1; n <= MG_API_TOKEN_MAX + 40; n += n < MG_API_TOKEN_MAX + 1 ? 1 : 39) {
+  for (size_t n = MG_TOKEN_MAX - 1; n <= MG_TOKEN_MAX + 40; n += n < MG_TOKEN_MAX + 1 ? 1 : 39) {
     put("token", (mg_str){big, n});
-    assert_int_equal(mg_token_read(&token, at("token"), &err), n > MG_API_TOKEN_MAX ? MG_E_LIMIT : 0);
-    if (n <= MG_API_TOKEN_MAX) assert_int_equal(token.n, n);
+    assert_int_equal(mg_token_read(&token, at("token"), &err), n > MG_TOKEN_MAX ? MG_E_LIMIT : 0);
+    if (n <= MG_TOKEN_MAX) assert_int_equal(token.n, n);
   }
   assert_int_equal(mg_token_read(&token, root, &err), MG_E_IO); /* a directory */
 }

@@ -80,9 +80,9 @@ static bool add_extensions(X509 *cert, X509 *issuer, const struct extension *row
   return true;
 }
 
-/* With everything but issuer, extensions and signature. */
+/* With everything but issuer, extensions and signature. Without a context, for want of memory, OpenSSL 3.0 would crash. */
 static bool start(struct mg_identity *new, const char *common_name, int64_t now, int64_t until) {
-  new->key = EVP_EC_gen("P-256");
+  new->key = OSSL_LIB_CTX_get0_global_default() ? EVP_EC_gen("P-256") : NULL;
   new->cert = X509_new();
   return new->key && new->cert && X509_set_version(new->cert, X509_VERSION_3) && set_serial(new->cert) &&
          set_times(new->cert, now, until) && set_name(new->cert, common_name) && X509_set_pubkey(new->cert, new->key);

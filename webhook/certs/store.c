@@ -80,14 +80,29 @@ static bool same(const struct mg_blob *a, const struct mg_blob *b) {
   return mg_str_eq((mg_str){a->p, a->n}, (mg_str){b->p, b->n});
 }
 
+static int save_file(const char *dir, size_t i, const struct mg_blob *text, struct mg_err *err) {
+  if (text->n) return mg_pem_put(dir, mg_entry_names[i], mg_entry_secret(i) ? 0600 : 0644, text, err);
+  return mg_pem_remove(dir, mg_entry_names[i], err);
+}
+
+/* Back to what there was, of the first so many: on a disk that was full, a key without its certificate would be in the way of the
+ * next run. */
+static void undo(const char *dir, size_t count, const struct mg_entries *old, const struct mg_entries *new) {
+  struct mg_err ignored;
+  for (size_t i = 0; i < count; i++)
+    if (new->of[i].n && !same(&old->of[i], &new->of[i])) (void)save_file(dir, i, &old->of[i], &ignored);
+}
+
 /* Removals come last: a rest of a next CA does no harm, its loss would. */
 static int save_files(const char *dir, const struct mg_entries *old, const struct mg_entries *new, struct mg_err *err) {
   int code = 0;
+  for (size_t i = 0; i < MG_ENTRIES && code == 0; i++) {
+    if (!new->of[i].n || same(&old->of[i], &new->of[i])) continue;
+    code = save_file(dir, i, &new->of[i], err);
+    if (code < 0) undo(dir, i + 1, old, new);
+  }
   for (size_t i = 0; i < MG_ENTRIES && code == 0; i++)
-    if (new->of[i].n && !same(&old->of[i], &new->of[i]))
-      code = mg_pem_put(dir, mg_entry_names[i], mg_entry_secret(i) ? 0600 : 0644, &new->of[i], err);
-  for (size_t i = 0; i < MG_ENTRIES && code == 0; i++)
-    if (!new->of[i].n && old->of[i].n) code = mg_pem_remove(dir, mg_entry_names[i], err);
+    if (!new->of[i].n && old->of[i].n) code = save_file(dir, i, &new->of[i], err);
   return code;
 }
 

@@ -10,13 +10,12 @@
 #include <time.h>
 
 #include "base/buf.h"
-#include "cluster/token.h"
+#include "base/token.h"
 
-#define ACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount"
-#define URL_MAX 512
+#define URL_MAX MG_API_SERVER_MAX
 /* No user and password, no query: the path comes behind it. */
 #define URL_BYTES "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]/"
-#define FILE_MAX 4096
+#define FILE_MAX MG_API_FILE_MAX
 #define CONNECT_MS 5000L
 #define TIMEOUT_MS 10000
 #define TRIES 3
@@ -26,8 +25,7 @@
 struct mg_api {
   CURL *curl;
   int timeout_ms;
-  char server[URL_MAX];
-  char ca_file[FILE_MAX], token_file[FILE_MAX], cert_file[FILE_MAX], key_file[FILE_MAX]; /* "": none */
+  struct mg_api_place place;
   struct mg_token token;
 };
 
@@ -79,46 +77,51 @@ static int copy_path(char *to, const char *from, struct mg_err *err) {
 
 static int account_file(char *to, const struct mg_api_options *options, const char *given, const char *name, struct mg_err *err) {
   if (given) return copy_path(to, given, err);
-  int n = snprintf(to, FILE_MAX, "%s/%s", options->account ? options->account : ACCOUNT, name);
+  int n = snprintf(to, FILE_MAX, "%s/%s", options->account ? options->account : MG_API_ACCOUNT, name);
   return n < 0 || n >= FILE_MAX ? mg_err_set(err, MG_E_LIMIT, "the service account's path is too long") : 0;
 }
 
 /* An address of IPv6 comes without its brackets. */
-static int in_cluster(struct mg_api *api, const struct mg_api_options *options, struct mg_err *err) {
+static int in_cluster(struct mg_api_place *place, const struct mg_api_options *options, struct mg_err *err) {
   const char *host = getenv("KUBERNETES_SERVICE_HOST"), *port = getenv("KUBERNETES_SERVICE_PORT");
   if (!host || !*host)
     return mg_err_set(err, MG_E_USAGE, "KUBERNETES_SERVICE_HOST is not set: not in a cluster, so the server must be given");
   if (!port || !*port) port = "443";
   bool bare = strchr(host, ':') && host[0] != '[';
-  int n = snprintf(api->server, URL_MAX, "https://%s%s%s:%s", bare ? "[" : "", host, bare ? "]" : "", port);
+  int n = snprintf(place->server, URL_MAX, "https://%s%s%s:%s", bare ? "[" : "", host, bare ? "]" : "", port);
   if (n < 0 || n >= URL_MAX) return mg_err_set(err, MG_E_LIMIT, "KUBERNETES_SERVICE_HOST is too long");
-  int code = account_file(api->ca_file, options, options->ca_file, "ca.crt", err);
-  return code < 0 ? code : account_file(api->token_file, options, options->token_file, "token", err);
+  int code = account_file(place->ca_file, options, options->ca_file, "ca.crt", err);
+  return code < 0 ? code : account_file(place->token_file, options, options->token_file, "token", err);
 }
 
-static int by_address(struct mg_api *api, const struct mg_api_options *options, struct mg_err *err) {
+static int by_address(struct mg_api_place *place, const struct mg_api_options *options, struct mg_err *err) {
   mg_str server = mg_str_of(options->server);
   if (!mg_str_starts(server, MG_S("https://")) || server.n == sizeof "https://" - 1 || strspn(server.p, URL_BYTES) != server.n)
     return mg_err_set(err, MG_E_USAGE, "the server must be https://HOST[:PORT], not \"%.100s\"", options->server);
   while (server.p[server.n - 1] == '/') server.n--;
   if (server.n >= URL_MAX) return mg_err_set(err, MG_E_LIMIT, "the server's address is too long");
-  memcpy(api->server, server.p, server.n);
-  int code = copy_path(api->ca_file, options->ca_file, err);
-  return code < 0 ? code : copy_path(api->token_file, options->token_file, err);
+  memcpy(place->server, server.p, server.n);
+  int code = copy_path(place->ca_file, options->ca_file, err);
+  return code < 0 ? code : copy_path(place->token_file, options->token_file, err);
+}
+
+int mg_api_find(const struct mg_api_options *options, struct mg_api_place *ret, struct mg_err *err) {
+  *ret = (struct mg_api_place){0};
+  int code = options->server ? by_address(ret, options, err) : in_cluster(ret, options, err);
+  if (code == 0) code = copy_path(ret->cert_file, options->cert_file, err);
+  return code < 0 ? code : copy_path(ret->key_file, options->key_file, err);
 }
 
 static int configure(struct mg_api *api, const struct mg_api_options *options, struct mg_err *err) {
-  int code = options->server ? by_address(api, options, err) : in_cluster(api, options, err);
-  if (code == 0) code = copy_path(api->cert_file, options->cert_file, err);
-  if (code == 0) code = copy_path(api->key_file, options->key_file, err);
-  if (code == 0 && *api->token_file) code = mg_token_read(&api->token, api->token_file, err);
+  int code = mg_api_find(options, &api->place, err);
+  if (code == 0 && *api->place.token_file) code = mg_token_read(&api->token, api->place.token_file, err);
   api->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_MS;
   return code;
 }
 
 /* OpenSSL 3.0 crashes under curl where it had no memory to begin with; its first fetch shows that. */
 static bool crypto_ready(void) {
-  EVP_MD *digest = EVP_MD_fetch(NULL, "SHA256", NULL);
+  EVP_MD *digest = OSSL_LIB_CTX_get0_global_default() ? EVP_MD_fetch(NULL, "SHA256", NULL) : NULL;
   EVP_MD_free(digest);
   return digest != NULL;
 }
@@ -156,7 +159,7 @@ void mg_api_headers_free(struct curl_slist **list) {
 }
 
 static bool add_header(struct curl_slist **list, const char *name, const char *value) {
-  char line[MG_API_TOKEN_MAX + 64];
+  char line[MG_TOKEN_MAX + 64];
   int n = snprintf(line, sizeof line, "%s%s", name, value);
   struct curl_slist *longer = n > 0 && (size_t)n < sizeof line ? curl_slist_append(*list, line) : NULL;
   OPENSSL_cleanse(line, sizeof line);
@@ -175,11 +178,11 @@ static bool set_tls(const struct mg_api *api, CURL *c) {
   bool good = curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "https") == CURLE_OK;
   good = good && curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK;
   good = good && curl_easy_setopt(c, CURLOPT_CA_CACHE_TIMEOUT, 0L) == CURLE_OK; /* the file is renewed */
-  if (*api->ca_file)
-    good = good && curl_easy_setopt(c, CURLOPT_CAINFO, api->ca_file) == CURLE_OK &&
+  if (*api->place.ca_file)
+    good = good && curl_easy_setopt(c, CURLOPT_CAINFO, api->place.ca_file) == CURLE_OK &&
            curl_easy_setopt(c, CURLOPT_CAPATH, NULL) == CURLE_OK;
-  if (*api->cert_file) good = good && curl_easy_setopt(c, CURLOPT_SSLCERT, api->cert_file) == CURLE_OK;
-  if (*api->key_file) good = good && curl_easy_setopt(c, CURLOPT_SSLKEY, api->key_file) == CURLE_OK;
+  if (*api->place.cert_file) good = good && curl_easy_setopt(c, CURLOPT_SSLCERT, api->place.cert_file) == CURLE_OK;
+  if (*api->place.key_file) good = good && curl_easy_setopt(c, CURLOPT_SSLKEY, api->place.key_file) == CURLE_OK;
   return good;
 }
 
@@ -248,10 +251,10 @@ static void wait_as_asked(struct mg_api *api) {
 
 /* Whether another try is worth it; a token is worth one where it has changed. */
 static bool prepare_again(struct mg_api *api, int status, bool *renewed) {
-  if (status == 401 && *api->token_file && !*renewed) {
+  if (status == 401 && *api->place.token_file && !*renewed) {
     struct mg_err ignored;
     *renewed = true;
-    return mg_token_read(&api->token, api->token_file, &ignored) == 0;
+    return mg_token_read(&api->token, api->place.token_file, &ignored) == 0;
   }
   if (status != 429 && status != 503) return false;
   wait_as_asked(api);
@@ -260,7 +263,7 @@ static bool prepare_again(struct mg_api *api, int status, bool *renewed) {
 
 static int make_url(const struct mg_api *api, const char *path, char *url, size_t room, struct mg_err *err) {
   if (strlen(path) >= MG_API_PATH_MAX) return mg_err_set(err, MG_E_LIMIT, "a path is longer than %d bytes", MG_API_PATH_MAX - 1);
-  (void)snprintf(url, room, "%s%s", api->server, path);
+  (void)snprintf(url, room, "%s%s", api->place.server, path);
   return 0;
 }
 
@@ -269,7 +272,7 @@ int mg_api_prepare(struct mg_api *api, void *curl, const char *path, struct curl
   char url[URL_MAX + MG_API_PATH_MAX];
   text[0] = '\0';
   int code = make_url(api, path, url, sizeof url, err);
-  if (code == 0 && *api->token_file) code = mg_token_read(&api->token, api->token_file, err);
+  if (code == 0 && *api->place.token_file) code = mg_token_read(&api->token, api->place.token_file, err);
   if (code < 0) return code;
   if (make_headers(api, NULL, ret_headers) && set_usual(api, curl, url, *ret_headers, text)) return 0;
   return mg_err_set(err, MG_E_NOMEM, "GET %s: cannot be set up", path);

@@ -8,8 +8,10 @@
 #define MG_API_BODY_MAX ((size_t)4 << 20)
 #define MG_API_DEPTH_MAX 64
 #define MG_API_VALUES_MAX 200000 /* values of one reply */
-#define MG_API_TOKEN_MAX 16384
+#define MG_API_SERVER_MAX 512
+#define MG_API_FILE_MAX 4096
 #define MG_API_PATH_MAX 8192
+#define MG_API_ACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount"
 
 struct mg_api_options {
   const char *server; /* https://HOST[:PORT]; NULL: the cluster that this runs in, as the pod's service account */
@@ -19,6 +21,15 @@ struct mg_api_options {
   const char *account; /* directory of the service account; NULL: where the kubelet mounts it */
   int timeout_ms;      /* of one request; 0: ten seconds */
 };
+
+/* Where that is, for who asks by other means. "": none. */
+struct mg_api_place {
+  char server[MG_API_SERVER_MAX]; /* without a slash at its end */
+  char ca_file[MG_API_FILE_MAX], token_file[MG_API_FILE_MAX], cert_file[MG_API_FILE_MAX], key_file[MG_API_FILE_MAX];
+};
+/* Reads no file. */
+int mg_api_find(const struct mg_api_options *options, struct mg_api_place *ret, struct mg_err *err)
+  __attribute__((warn_unused_result));
 
 struct mg_api;
 struct curl_slist;

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "base/pulse.h"
 #include "cluster/follow.h"
 
 #define LOOK_MS 1000 /* how often what is known is seen to have become old */
@@ -223,6 +224,7 @@ static void *run(void *arg) {
   while (!atomic_load(&live->stopping)) {
     int running = 0;
     int64_t now = monotonic();
+    mg_pulse_begin("live context");
     heed_needs(live);
     int64_t wait = begin_due(live, now);
     curl_multi_perform(live->multi, &running);
@@ -233,6 +235,7 @@ static void *run(void *arg) {
     for (enum mg_context_kind i = 0; i < MG_CTX_KINDS; i++) /* what has just ended is often due at once */
       if (live->follows[i].wanted && !live->follows[i].running && live->follows[i].due <= now) wait = 0;
     if (gather < wait) wait = gather;
+    mg_pulse_end();
     curl_multi_poll(live->multi, NULL, 0, (int)wait, NULL);
   }
   for (enum mg_context_kind i = 0; i < MG_CTX_KINDS; i++) leave_multi(live, &live->follows[i]);
