@@ -145,6 +145,14 @@ static const struct row tls_rows[] = {
   ROW("two hosts", P H H J "Content-Length: 2\r\n\r\n{}", 400, "Host"),
   ROW("space before the colon", P H J "Content-Length : 2\r\n\r\n{}", 400, "header"),
   ROW("name that is no token", P H J "X(y): 1\r\nContent-Length: 2\r\n\r\n{}", 400, "header"),
+  ROW("LF alone", "POST /mutate HTTP/1.1\n" "Host: x\nContent-Type: application/json\nContent-Length: 2\n\n{}", 400, "header"),
+  ROW("LF alone behind one field", P "Host: x\n" J "Content-Length: 2\r\n\r\n{}", 400, "header"),
+  ROW("LF alone at the end", P H J "Content-Length: 2\r\n\n{}  ", 400, "header"),
+  ROW("folded", P H J "X: a\r\n b\r\nContent-Length: 2\r\n\r\n{}", 400, "header"),
+  ROW("last one folded", P H J "Content-Length: 2\r\nX: a\r\n b\r\n\r\n{}", 400, "header"),
+  ROW("NUL in a value", P H J "X: a\0b\r\nContent-Length: 2\r\n\r\n{}", 400, "header"),
+  ROW("NUL in the last value", P H J "Content-Length: 2\r\nX: a\0b\r\n\r\n{}", 400, "header"),
+  ROW("no name", P H J "Content-Length: 2\r\n: x\r\n\r\n{}", 400, "header"),
   ROW("control in a value", P H J "X: a\001b\r\nContent-Length: 2\r\n\r\n{}", 400, "header"),
   ROW("expectation", P H J "Expect: a-pony\r\nContent-Length: 2\r\n\r\n{}", 417, "100-continue"),
   ROW("HTTP/1.0", "POST /mutate HTTP/1.0\r\n" H J "Content-Length: 2\r\n\r\n{}", 505, "HTTP/1.1"),
@@ -341,9 +349,10 @@ static void wait_in_flight(size_t want) {
   assert_int_equal(mg_http_in_flight(server), want);
 }
 
-/* Two bodies that fit alone and not together: the second is told to come back, and finds room when the first is gone. */
+/* Two bodies that fit alone and not together: the second is told to come back, and finds room when the first is gone.
+ * What is small gets in all the while. */
 static void test_budget(void **state) {
-  static const char head[] = P H J "Content-Length: 16000\r\n\r\n";
+  static const char head[] = P H J "Content-Length: 18000\r\n\r\n";
   static struct answer a;
   (void)state;
   wait_in_flight(0);
@@ -358,10 +367,14 @@ static void test_budget(void **state) {
   assert_non_null(strstr(a.body, "ServiceUnavailable"));
   assert_true(closed_now(&second));
   hang_up(&second);
+  second = dial(mg_http_port_tls(server), true);
+  post(&second, "/mutate", "{}", &a);
+  assert_int_equal(a.status, 200);
+  hang_up(&second);
   hang_up(&first); /* mid-body: its reservation must come back */
   wait_in_flight(0);
-  static char body[16001];
-  memset(body, ' ', 16000);
+  static char body[18001];
+  memset(body, ' ', 18000);
   second = dial(mg_http_port_tls(server), true);
   post(&second, "/mutate", body, &a);
   assert_int_equal(a.status, 200);
@@ -483,6 +496,34 @@ static void test_plain(void **state) {
   assert_non_null(strstr(a.body, "mlgate_http_refused_total{reason=\"budget\"} 1\n"));
   assert_non_null(strstr(a.body, "\nmlgate_extra 1\n"));
   assert_non_null(strstr(a.body, "\nmlgate_http_connections_ended_total{reason=\"deadline\"} 0\n"));
+}
+
+/* Who announces a large body and does not send it keeps others out for a second, not until its own deadline. */
+static void test_hurried(void **state) {
+  static const char head[] = P H J "Content-Length: 18000\r\n\r\n";
+  static struct answer a;
+  static char body[18001];
+  (void)state;
+  wait_in_flight(0);
+  memset(body, ' ', 18000);
+  uint64_t ended = mg_http_ended(server, MG_HTTP_END_LATE);
+  struct client slow = dial(mg_http_port_tls(server), true);
+  say(&slow, head, sizeof head - 1);
+  wait_in_flight(1);
+  int tries = 0;
+  do {
+    struct client other = dial(mg_http_port_tls(server), true);
+    post(&other, "/mutate", body, &a);
+    hang_up(&other);
+    if (a.status == 200) break;
+    assert_int_equal(a.status, 503);
+    usleep(100000);
+  } while (++tries < 60);
+  assert_int_equal(a.status, 200);
+  assert_in_range(tries, 1, 59);
+  assert_true(closed_now(&slow));
+  assert_int_equal(mg_http_ended(server, MG_HTTP_END_LATE), ended + 1);
+  hang_up(&slow);
 }
 
 /* ---- start and end ---- */
@@ -667,6 +708,7 @@ int main(void) {
     cmocka_unit_test(test_library_refusals),
     cmocka_unit_test(test_tls_versions),
     cmocka_unit_test(test_plain),
+    cmocka_unit_test(test_hurried),
     cmocka_unit_test(test_start_errors),
     cmocka_unit_test(test_connection_age),
     cmocka_unit_test(test_drain_limit),

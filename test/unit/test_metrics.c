@@ -24,7 +24,7 @@ static struct mg_metrics *create(const char *const *policy_names, size_t n) {
 /* The text, NUL-terminated; freed by the caller. */
 static char *text_of(const struct mg_metrics *metrics) {
   struct mg_buf out;
-  mg_buf_init(&out, NULL, 1 << 20);
+  mg_buf_init(&out, NULL, 16 << 20);
   mg_metrics_write(metrics, &out);
   mg_buf_byte(&out, '\0');
   assert_false(out.failed);
@@ -86,7 +86,7 @@ static void test_histogram(void **state) {
   has(m, "mlgate_admission_duration_seconds_bucket{le=\"2.5e-05\"} 2\n");
   has(m, "mlgate_admission_duration_seconds_bucket{le=\"5e-05\"} 3\n");
   has(m, "mlgate_admission_duration_seconds_bucket{le=\"0.1\"} 3\n");
-  has(m, "mlgate_admission_duration_seconds_bucket{le=\"1\"} 4\n");
+  has(m, "mlgate_admission_duration_seconds_bucket{le=\"1.0\"} 4\n");
   has(m, "mlgate_admission_duration_seconds_bucket{le=\"+Inf\"} 5\n");
   has(m, "mlgate_admission_duration_seconds_sum 2.000050002\n");
   has(m, "mlgate_admission_duration_seconds_count 5\n");
@@ -161,7 +161,7 @@ static void test_format(void **state) {
       assert_true(strncmp(line, "mlgate_", 7) == 0 || strncmp(line, "process_", 8) == 0);
     }
   }
-  assert_int_equal(help, 13);
+  assert_int_equal(help, 17);
   assert_int_equal(type, help);
   free(text);
   mg_metrics_unref(m);
@@ -191,20 +191,122 @@ static void test_carry(void **state) {
   mg_metrics_unref(m);
 }
 
+/* Names beyond the limit are one: however many policies there are, the series are bounded. */
 static void test_limits(void **state) {
-  static const char *many[MG_METRICS_NAMES_MAX + 1];
-  struct mg_metrics *m = NULL;
-  struct mg_err err;
+  static const char *many[MG_METRICS_NAMES_MAX + 2];
+  struct mg_metrics *m = NULL, *next = NULL;
   (void)state;
-  for (size_t i = 0; i <= MG_METRICS_NAMES_MAX; i++) {
+  for (size_t i = 0; i < MG_METRICS_NAMES_MAX + 2; i++) {
     many[i] = "x";
   }
-  struct mg_metrics_options options = {"1", kinds, 2, many, MG_METRICS_NAMES_MAX + 1};
-  assert_int_equal(mg_metrics_new(&options, &m, &err), MG_E_LIMIT);
-  assert_null(m);
-  options.n_policies = MG_METRICS_NAMES_MAX;
-  assert_int_equal(mg_metrics_new(&options, &m, &err), 0);
+  struct mg_metrics_options options = {"1", many, MG_METRICS_NAMES_MAX + 2, many, MG_METRICS_NAMES_MAX + 2};
+  assert_int_equal(mg_metrics_new(&options, &m, NULL), 0);
+  assert_int_equal(mg_metrics_new(&options, &next, NULL), 0);
+  mg_metrics_policy(m, MG_METRICS_NAMES_MAX, MG_METRICS_DENY);
+  mg_metrics_policy(m, MG_METRICS_NAMES_MAX + 1, MG_METRICS_DENY);
+  mg_metrics_policy(m, MG_METRICS_NAMES_MAX + 2, MG_METRICS_DENY); /* no policy at all */
+  mg_metrics_policy_time(m, MG_METRICS_NAMES_MAX + 1, 1);
+  mg_metrics_policy_time(m, MG_METRICS_NAMES_MAX + 2, 1);
+  mg_metrics_review(m, MG_METRICS_CREATE, MG_METRICS_NAMES_MAX, true, 1);
+  mg_metrics_carry(next, m);
+  lacks(m, "{policy=\"other\",result=\"deny\"} 2\n");
+  has(next, "{policy=\"other\",result=\"deny\"} 2\n");
+  has(next, "mlgate_policy_duration_seconds_count{policy=\"other\"} 1\n");
+  has(next, "kind=\"other\",allowed=\"true\"} 1\n");
+  has(next, "\nmlgate_policies 4098\n");
   mg_metrics_unref(m);
+  mg_metrics_unref(next);
+}
+
+static void test_policy_time(void **state) {
+  static const char *const later[] = {"new", "gpu"};
+  (void)state;
+  struct mg_metrics *m = create(policies, 2), *next = create(later, 2);
+  lacks(m, "mlgate_policy_duration_seconds_bucket");
+  mg_metrics_policy_time(m, 0, 500);
+  mg_metrics_policy_time(m, 0, 501);
+  mg_metrics_policy_time(m, 0, 25000001);
+  has(m, "mlgate_policy_duration_seconds_bucket{policy=\"gpu\",le=\"5e-07\"} 1\n");
+  has(m, "mlgate_policy_duration_seconds_bucket{policy=\"gpu\",le=\"2.5e-06\"} 2\n");
+  has(m, "mlgate_policy_duration_seconds_bucket{policy=\"gpu\",le=\"0.025\"} 2\n");
+  has(m, "mlgate_policy_duration_seconds_bucket{policy=\"gpu\",le=\"+Inf\"} 3\n");
+  has(m, "mlgate_policy_duration_seconds_sum{policy=\"gpu\"} 0.025001002\n");
+  lacks(m, "mlgate_policy_duration_seconds_count{policy=\"odd");
+  mg_metrics_carry(next, m);
+  has(next, "mlgate_policy_duration_seconds_count{policy=\"gpu\"} 3\n");
+  lacks(next, "mlgate_policy_duration_seconds_count{policy=\"new");
+  mg_metrics_unref(m);
+  mg_metrics_unref(next);
+}
+
+static void test_errors(void **state) {
+  (void)state;
+  struct mg_metrics *m = create(policies, 0);
+  mg_metrics_error(m, 400);
+  mg_metrics_error(m, 503);
+  mg_metrics_error(m, 418);
+  mg_metrics_error(m, 0);
+  has(m, "mlgate_admission_errors_total{status=\"400\"} 1\n");
+  has(m, "mlgate_admission_errors_total{status=\"413\"} 0\n");
+  has(m, "mlgate_admission_errors_total{status=\"503\"} 1\n");
+  has(m, "mlgate_admission_errors_total{status=\"other\"} 2\n");
+  mg_metrics_unref(m);
+}
+
+/* ---- OpenMetrics ---- */
+
+static void test_negotiation(void **state) {
+  static const struct {
+    const char *accept;
+    bool open;
+  } cases[] = {
+    {"", false},
+    {"*/*", false},
+    {"text/plain", false},
+    {"application/openmetrics-text", true},
+    {"Application/OpenMetrics-Text ; Version=1.0.0 ; Q=0.5", true},
+    {"application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+     "text/plain;version=0.0.4;q=0.5,*/*;q=0.1", true},
+    {"application/openmetrics-text;version=0.0.1,text/plain;version=0.0.4;q=0.5", false},
+    {"application/openmetrics-text;version=2.0.0", false},
+    {"application/openmetrics-text;q=0", false},
+    {"application/openmetrics-text;q=0.000", false},
+    {"application/openmetrics-text;q=0.001", true},
+    {"application/openmetrics-text;q=0.5,text/plain", false},
+    {"application/openmetrics-text;q=0.5,text/plain;q=0.499", true},
+    {"application/openmetrics-text;q=nonsense", false},
+    {"application/openmetrics-textual", false},
+    {",;=,;;q=,", false},
+  };
+  (void)state;
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    MG_BUF_AUTO out;
+    mg_buf_init(&out, NULL, 1000);
+    mg_buf_lit(&out, "# HELP a_total b_total c\n# TYPE a_total counter\na_total{x=\"# TYPE y_total z\"} 1\n");
+    mg_buf_lit(&out, "# TYPE g gauge\ng 2\n");
+    size_t before = out.n;
+    const char *type = mg_metrics_negotiate(mg_str_of(cases[i].accept), &out);
+    if ((strcmp(type, MG_METRICS_OPEN) == 0) != cases[i].open) {
+      fail_msg("\"%s\" gave %s", cases[i].accept, type);
+    }
+    const char *want = "# HELP a b_total c\n# TYPE a counter\na_total{x=\"# TYPE y_total z\"} 1\n# TYPE g gauge\ng 2\n# EOF\n";
+    if (cases[i].open) {
+      assert_true(mg_str_is(mg_buf_str(&out), want));
+    } else {
+      assert_int_equal(out.n, before);
+      assert_string_equal(type, MG_METRICS_TEXT);
+    }
+  }
+}
+
+/* What could not be written whole is not called anything better. */
+static void test_negotiation_failed(void **state) {
+  (void)state;
+  MG_BUF_AUTO out;
+  mg_buf_init(&out, NULL, 4);
+  mg_buf_lit(&out, "too much");
+  assert_true(out.failed);
+  assert_string_equal(mg_metrics_negotiate(MG_S("application/openmetrics-text"), &out), MG_METRICS_TEXT);
 }
 
 static void *count(void *arg) {
@@ -236,7 +338,8 @@ int main(void) {
     cmocka_unit_test(test_requests),        cmocka_unit_test(test_operations), cmocka_unit_test(test_histogram),
     cmocka_unit_test(test_policies),        cmocka_unit_test(test_server_counters), cmocka_unit_test(test_process),
     cmocka_unit_test(test_format),          cmocka_unit_test(test_carry),      cmocka_unit_test(test_limits),
-    cmocka_unit_test(test_threads),
+    cmocka_unit_test(test_threads),         cmocka_unit_test(test_policy_time), cmocka_unit_test(test_errors),
+    cmocka_unit_test(test_negotiation),     cmocka_unit_test(test_negotiation_failed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,18 @@
 #include "http/connections.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <time.h>
 
+#include "base/pulse.h"
+
 #define TICK_MS 200
 #define NEVER INT64_MAX
+#define SQUEEZE_MS 20 /* one makes room for one, and it takes a moment until it has */
+#define MANY 256 /* so many ended since the most that there were: their memory goes back to the system */
 #define YOUNG_MS 100 /* what has just come is not what makes room */
 
 struct mg_connections {
@@ -16,8 +21,10 @@ struct mg_connections {
   pthread_mutex_t lock; /* of the lists and of every fd, so that none is shut down after the library has closed it */
   pthread_cond_t wake;
   struct mg_connection *rows, *free;
-  unsigned used;
-  bool stop;
+  atomic_uint used; /* changes under the lock alone */
+  bool squeeze, stop;
+  atomic_bool hurry;
+  int64_t squeezed_ms;
   _Atomic uint64_t reaped, evicted;
 };
 
@@ -44,6 +51,15 @@ static void reap(struct mg_connections *t, int64_t now) {
   }
 }
 
+static void end_slow(struct mg_connections *t, int64_t now) {
+  for (unsigned i = 0; i < t->options.max; i++) {
+    struct mg_connection *c = &t->rows[i];
+    if (c->fd >= 0 && atomic_load(&c->stage) == MG_STAGE_BODY && now - atomic_load(&c->since_ms) >= MG_HURRY_MS) {
+      end_it(c, &t->reaped);
+    }
+  }
+}
+
 /* Who has not even shown that it speaks TLS goes first. */
 static struct mg_connection *longest_idle(struct mg_connections *t, int64_t now) {
   struct mg_connection *found = NULL;
@@ -51,7 +67,7 @@ static struct mg_connection *longest_idle(struct mg_connections *t, int64_t now)
     struct mg_connection *c = &t->rows[i];
     int stage = atomic_load(&c->stage);
     int64_t since = atomic_load(&c->since_ms);
-    if (c->fd < 0 || stage == MG_STAGE_BUSY || now - since < YOUNG_MS) {
+    if (c->fd < 0 || stage >= MG_STAGE_BUSY || now - since < YOUNG_MS) {
       continue;
     }
     int best = found ? atomic_load(&found->stage) : MG_STAGE_BUSY;
@@ -63,7 +79,13 @@ static struct mg_connection *longest_idle(struct mg_connections *t, int64_t now)
 }
 
 static void make_room(struct mg_connections *t, int64_t now) {
-  for (unsigned over = t->used >= t->options.crowded ? t->used - t->options.crowded + 1 : 0; over > 0; over--) {
+  unsigned used = atomic_load(&t->used), over = used >= t->options.crowded ? used - t->options.crowded + 1 : 0;
+  if (t->squeeze && over == 0 && now - t->squeezed_ms >= SQUEEZE_MS) {
+    t->squeezed_ms = now;
+    over = 1;
+  }
+  t->squeeze = false;
+  for (; over > 0; over--) {
     struct mg_connection *c = longest_idle(t, now);
     if (!c) {
       return;
@@ -72,22 +94,43 @@ static void make_room(struct mg_connections *t, int64_t now) {
   }
 }
 
+/* What is freed stays with the process unless it is asked for: after a storm of 10,000 connections 200 MiB. Not under the lock,
+ * as it takes milliseconds. */
+static void give_back(struct mg_connections *t, unsigned *most) {
+  unsigned used = atomic_load(&t->used);
+  if (used > *most) {
+    *most = used;
+  } else if (*most - used >= MANY && used <= *most / 2) {
+    *most = used;
+    pthread_mutex_unlock(&t->lock);
+    (void)malloc_trim(0);
+    pthread_mutex_lock(&t->lock);
+  }
+}
+
 static void *run(void *arg) {
   struct mg_connections *t = arg;
+  unsigned most = 0;
   pthread_mutex_lock(&t->lock);
   while (!t->stop) {
     struct timespec until;
+    mg_pulse_begin("connections");
     reap(t, now_ms());
+    if (atomic_exchange(&t->hurry, false)) {
+      end_slow(t, now_ms());
+    }
     make_room(t, now_ms());
+    mg_pulse_end();
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += TICK_MS * 1000000;
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
-    if (t->used == 0) {
+    if (atomic_load(&t->used) == 0) {
       pthread_cond_wait(&t->wake, &t->lock);
     } else {
       (void)pthread_cond_timedwait(&t->wake, &t->lock, &until);
     }
+    give_back(t, &most);
   }
   pthread_mutex_unlock(&t->lock);
   return NULL;
@@ -149,12 +192,12 @@ struct mg_connection *mg_connection_begin(struct mg_connections *t, int fd, enum
     t->free = c->next;
     c->fd = fd;
     if (stage == MG_STAGE_HANDSHAKE) {
-      mg_connection_expect(c, stage, MG_WAIT_HANDSHAKE_MS);
+      mg_connection_expect(c, stage, t->options.handshake_ms);
     } else {
       mg_connection_idle(c);
     }
-    t->used++;
-    if (t->used == 1 || t->used >= t->options.crowded) {
+    unsigned used = atomic_fetch_add(&t->used, 1) + 1;
+    if (used == 1 || used >= t->options.crowded) {
       pthread_cond_signal(&t->wake);
     }
   }
@@ -169,7 +212,7 @@ void mg_connection_end(struct mg_connection *c) {
   c->fd = -1;
   c->next = t->free;
   t->free = c;
-  t->used--;
+  atomic_fetch_sub(&t->used, 1);
   pthread_mutex_unlock(&t->lock);
 }
 
@@ -182,13 +225,28 @@ void mg_connection_expect(struct mg_connection *c, enum mg_stage stage, int64_t 
 
 /* A little more than the library waits, so that this is only for who sends a byte now and then. */
 void mg_connection_idle(struct mg_connection *c) {
-  mg_connection_expect(c, MG_STAGE_IDLE, c->table->options.idle_ms + MG_WAIT_HEAD_MS);
+  mg_connection_expect(c, MG_STAGE_IDLE, c->table->options.idle_ms + c->table->options.head_ms);
 }
 
 void mg_connection_shaken(struct mg_connection *c) {
   struct mg_credentials *credentials = c->handshake.credentials;
   c->handshake.credentials = NULL;
   mg_credentials_unref(credentials);
+}
+
+unsigned mg_connections_open(const struct mg_connections *t) {
+  return atomic_load(&t->used);
+}
+
+void mg_connections_hurry(struct mg_connections *t) {
+  atomic_store(&t->hurry, true); /* its next turn is soon enough */
+}
+
+void mg_connections_squeeze(struct mg_connections *t) {
+  pthread_mutex_lock(&t->lock);
+  t->squeeze = true;
+  pthread_cond_signal(&t->wake);
+  pthread_mutex_unlock(&t->lock);
 }
 
 uint64_t mg_connections_reaped(const struct mg_connections *t) {

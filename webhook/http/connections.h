@@ -5,25 +5,30 @@
 
 #include "http/credentials.h"
 
-#define MG_WAIT_HANDSHAKE_MS 5000 /* from the connect to the end of the handshake */
-#define MG_WAIT_HEAD_MS 5000      /* from the request line to the end of the head */
-#define MG_WAIT_BODY_MS 10000     /* from there to the end of the body, or less where the caller waits less */
-#define MG_WAIT_READER_MS 5000    /* for the client to take its answer */
-
 enum mg_stage {
   MG_STAGE_HANDSHAKE,
   MG_STAGE_IDLE,
   MG_STAGE_BUSY,
+  MG_STAGE_BODY, /* busy, and has taken of the budget what it may be slow to send */
 };
 
+struct MHD_Connection;
 struct mg_connections;
+struct mg_worker;
 
 struct mg_connection {
   struct mg_handshake handshake; /* first: a pointer to it is one to this */
   struct mg_connections *table;
   struct mg_connection *next; /* in the list of free ones */
+  struct MHD_Connection *library; /* this and the rest of the paragraph is the worker's */
+  struct mg_worker *worker;
+  bool waits; /* a handshake, put aside until its client goes on */
+  struct mg_connection *before, *after;
+
   int fd;                     /* -1: free */
   int64_t old_ms;             /* when it should end with its next answer */
+  bool shaken; /* the handshake is done */
+  void *door;  /* of the exchange that it is for */
   atomic_int stage;
   _Atomic int64_t since_ms, until_ms;
 };
@@ -31,7 +36,7 @@ struct mg_connection {
 struct mg_connections_options {
   unsigned max;
   unsigned crowded; /* from this many on the one that has been idle longest ends for each new one */
-  int64_t idle_ms;
+  int64_t idle_ms, handshake_ms, head_ms;
 };
 
 int mg_connections_new(const struct mg_connections_options *options, struct mg_connections **ret, struct mg_err *err)
@@ -47,6 +52,15 @@ void mg_connection_expect(struct mg_connection *connection, enum mg_stage stage,
 void mg_connection_idle(struct mg_connection *connection);
 /* The handshake is over, for good: its credentials are given back. */
 void mg_connection_shaken(struct mg_connection *connection);
+
+/* Others want what bodies have been promised: those that are still to come after this long end. */
+#define MG_HURRY_MS 1000
+void mg_connections_hurry(struct mg_connections *connections);
+
+/* How many there are. */
+unsigned mg_connections_open(const struct mg_connections *connections);
+/* There is no room for another one, whatever `crowded` says: the one that has been idle longest ends. */
+void mg_connections_squeeze(struct mg_connections *connections);
 
 /* Ended by us, ever: past a deadline, to make room. */
 uint64_t mg_connections_reaped(const struct mg_connections *connections);

@@ -7,6 +7,7 @@
 
 #include "certs/certs.h"
 #include "certs/pem.h"
+#include "http/sign.h"
 
 #define CHAIN_MAX 16 /* certificates, ours and a client's */
 #define NAME_SIZE 256
@@ -71,7 +72,6 @@ static int load_pair(const struct mg_credentials_files *files, struct mg_credent
     return code;
   }
   gnutls_datum_t cert = {(unsigned char *)pair.cert, (unsigned)pair.cert_size};
-  gnutls_datum_t key = {(unsigned char *)pair.key, (unsigned)pair.key_size};
   unsigned n = CHAIN_MAX;
   code = gnutls_pcert_list_import_x509_raw(c->chain, &n, &cert, GNUTLS_X509_FMT_PEM, 0);
   if (code != 0) {
@@ -79,11 +79,7 @@ static int load_pair(const struct mg_credentials_files *files, struct mg_credent
   }
   c->chain_n = n;
   c->until = pair.not_after;
-  code = gnutls_privkey_init(&c->key);
-  if (code == 0) {
-    code = gnutls_privkey_import_x509_raw(c->key, &key, GNUTLS_X509_FMT_PEM, NULL, 0);
-  }
-  return code == 0 ? 0 : tls_error(err, files->key, code);
+  return mg_sign_key(files->key, pair.key, pair.key_size, &c->key, err);
 }
 
 static int load_clients(const char *path, struct mg_credentials *c, struct mg_err *err) {

@@ -1,6 +1,5 @@
 #include "http/exchange.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -11,7 +10,10 @@
 #define BODY_KEEP (64u * 1024)
 #define ARENA_KEEP (64u * 1024)
 #define LATE_MS 1000
-#define METRICS_MAX (8u * 1024 * 1024)
+#define METRICS_MAX (24u * 1024 * 1024)
+#define BODY_SMALL (16u * 1024)
+#define CRLF 2
+#define LAYOUT_KNOWN "0.9.75" /* another version may keep lines in another way, and judge them itself */
 
 struct mg_exchange {
   struct mg_exchange *next; /* in the spare list */
@@ -25,6 +27,7 @@ struct mg_exchange {
   bool judged;
   bool unread; /* refused with a body still to come */
   void *state; /* the handler's, of a review that waits */
+  struct mg_trace trace;
   struct mg_http_server *server;
   struct MHD_Connection *connection;
   bool waits;  /* under server->aside, as are the next two */
@@ -51,6 +54,7 @@ static struct mg_exchange *exchange_new(struct mg_http_server *server) {
   exchange = calloc(1, sizeof *exchange);
   if (exchange) {
     mg_arena_init(&exchange->arena, server->options.arena_max, ARENA_KEEP);
+    exchange->arena.budget = &server->arenas;
     mg_buf_init(&exchange->body, NULL, server->options.max_body);
   }
   return exchange;
@@ -82,8 +86,17 @@ static void exchange_put(struct mg_http_server *server, struct mg_exchange *exch
   }
 }
 
+static void count_shake(struct mg_http_door *door, enum mg_shake how) {
+  atomic_fetch_add_explicit(&door->shakes[how], 1, memory_order_relaxed);
+}
+
 static void shaken(struct mg_handshake *handshake) {
-  mg_connection_idle((struct mg_connection *)handshake);
+  struct mg_connection *connection = (struct mg_connection *)handshake;
+  if (!connection->shaken) {
+    connection->shaken = true;
+    count_shake(connection->door, MG_SHAKE_DONE);
+  }
+  mg_connection_idle(connection);
 }
 
 static struct mg_credentials *take_credentials(struct mg_http_server *server) {
@@ -103,6 +116,8 @@ static struct mg_connection *connection_new(struct mg_http_door *door, int fd) {
     uint64_t turn = atomic_fetch_add_explicit(&server->connections, 1, memory_order_relaxed);
     known->old_ms = now_ms() + (int64_t)(age - turn * 7 % (age / 5 + 1)) * 1000;
     known->handshake.done = shaken;
+    known->door = door;
+    known->shaken = !secure;
     known->handshake.credentials = secure ? take_credentials(server) : NULL;
   }
   return known;
@@ -116,8 +131,12 @@ static void connection_started(struct mg_http_door *door, struct MHD_Connection 
   if (door->which == MG_DOOR_TLS) {
     info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
     mg_credentials_attach(known ? &known->handshake : NULL, info->tls_session);
+    if (known) {
+      mg_worker_watch(known, connection, info->tls_session);
+    }
   }
   if (!known) {
+    count_shake(door, MG_SHAKE_NO_ROOM);
     (void)shutdown(fd, SHUT_RDWR);
   }
 }
@@ -127,6 +146,10 @@ void mg_exchange_connection(void *cls, struct MHD_Connection *connection, void *
   if (code == MHD_CONNECTION_NOTIFY_STARTED) {
     connection_started(cls, connection, socket_context);
   } else if (*socket_context) {
+    const struct mg_connection *known = *socket_context;
+    if (!known->shaken) {
+      count_shake(cls, MG_SHAKE_FAILED);
+    }
     mg_connection_end(*socket_context);
     *socket_context = NULL;
   }
@@ -137,11 +160,15 @@ static struct mg_connection *known_connection(struct MHD_Connection *connection)
   return info ? info->socket_context : NULL;
 }
 
-static void expect(struct MHD_Connection *connection, int64_t ms) {
+static void expect_in(struct MHD_Connection *connection, enum mg_stage stage, int64_t ms) {
   struct mg_connection *known = known_connection(connection);
   if (known) {
-    mg_connection_expect(known, MG_STAGE_BUSY, ms);
+    mg_connection_expect(known, stage, ms);
   }
+}
+
+static void expect(struct MHD_Connection *connection, int64_t ms) {
+  expect_in(connection, MG_STAGE_BUSY, ms);
 }
 
 static bool too_old(struct MHD_Connection *connection) {
@@ -154,7 +181,7 @@ void *mg_exchange_begin(void *cls, const char *target, struct MHD_Connection *co
   struct mg_connection *known = known_connection(connection);
   if (known) {
     mg_connection_shaken(known);
-    mg_connection_expect(known, MG_STAGE_BUSY, MG_WAIT_HEAD_MS);
+    mg_connection_expect(known, MG_STAGE_BUSY, door->server->options.head_ms);
   }
   struct mg_exchange *exchange = exchange_new(door->server);
   if (!exchange) {
@@ -198,7 +225,7 @@ void mg_exchange_end(void *cls, struct MHD_Connection *connection, void **contex
   if (exchange->unread && why == MHD_REQUEST_TERMINATED_COMPLETED_OK) {
     linger_on(door->server, connection);
   }
-  atomic_fetch_sub(&door->server->body_bytes, exchange->reserved);
+  mg_budget_give(&door->server->bodies, exchange->reserved);
   exchange_put(door->server, exchange);
   atomic_fetch_sub(&door->in_flight, 1);
 }
@@ -210,7 +237,7 @@ static enum MHD_Result refuse(struct mg_http_server *server, struct MHD_Connecti
   if (server->handlers.refused) {
     server->handlers.refused(server->handlers.ctx, why);
   }
-  expect(connection, MG_WAIT_READER_MS);
+  expect(connection, server->options.reader_ms);
   return MHD_queue_response(connection, mg_refusal_rows[why].status, server->refusals[why]);
 }
 
@@ -233,7 +260,7 @@ static enum MHD_Result send_reply(struct mg_http_server *server, struct MHD_Conn
     MHD_destroy_response(response);
     return refuse(server, connection, MG_REFUSE_MEMORY);
   }
-  expect(connection, MG_WAIT_READER_MS);
+  expect(connection, server->options.reader_ms);
   enum MHD_Result queued = MHD_queue_response(connection, reply->status, response);
   MHD_destroy_response(response);
   return queued;
@@ -246,8 +273,9 @@ static int64_t time_left(const struct mg_exchange *exchange, struct MHD_Connecti
 
 /* Who is a little late is still told so. */
 static void expect_body(const struct mg_exchange *exchange, struct MHD_Connection *connection) {
-  int64_t left = time_left(exchange, connection) + LATE_MS;
-  expect(connection, left < MG_WAIT_BODY_MS ? (left > LATE_MS ? left : LATE_MS) : MG_WAIT_BODY_MS);
+  int64_t left = time_left(exchange, connection) + LATE_MS, most = exchange->server->options.body_ms;
+  int64_t ms = left < most ? (left > LATE_MS ? left : LATE_MS) : most;
+  expect_in(connection, exchange->reserved ? MG_STAGE_BODY : MG_STAGE_BUSY, ms);
 }
 
 /* Under `aside`. A connection is resumed once for each time that it was suspended. */
@@ -261,7 +289,7 @@ static void take_back(struct mg_exchange *exchange) {
     exchange->after->before = exchange->before;
   }
   exchange->server->n_waiting--;
-  MHD_resume_connection(exchange->connection);
+  mg_worker_resume(known_connection(exchange->connection));
 }
 
 static void resume(void *waiter) {
@@ -304,6 +332,7 @@ static void ask_handler(struct mg_http_server *server, struct mg_exchange *excha
   enum mg_endpoint endpoint = exchange->route->kind == MG_ROUTE_MUTATE ? MG_MUTATE : MG_VALIDATE;
   mg_arena_reset(&exchange->arena);
   reply->arena = &exchange->arena;
+  reply->trace = &exchange->trace;
   reply->state = exchange->state;
   server->handlers.review(server->handlers.ctx, endpoint, mg_buf_str(&exchange->body), left, reply);
   exchange->state = reply->state;
@@ -331,9 +360,11 @@ static enum MHD_Result answer_review(struct mg_http_server *server, struct mg_ex
 }
 
 static unsigned write_health(struct mg_http_server *server, bool verbose, struct mg_buf *out) {
-  (void)server, (void)verbose;
-  mg_buf_lit(out, "ok\n");
-  return 200;
+  const struct mg_http_handlers *handlers = &server->handlers;
+  bool healthy = !handlers->healthy || handlers->healthy(handlers->ctx);
+  (void)verbose;
+  mg_buf_put(out, healthy ? MG_S("ok\n") : MG_S("a thread is stuck\n"));
+  return healthy ? 200 : 503;
 }
 
 static unsigned write_ready(struct mg_http_server *server, bool verbose, struct mg_buf *out) {
@@ -347,16 +378,6 @@ static unsigned write_ready(struct mg_http_server *server, bool verbose, struct 
   return ready ? 200 : 503;
 }
 
-static void write_ended(const struct mg_http_server *server, struct mg_buf *out) {
-  static const char *const labels[MG_HTTP_ENDS] = {"deadline", "crowded"};
-  mg_buf_lit(out, "# HELP mlgate_http_connections_ended_total Connections that were ended by the server.\n"
-                  "# TYPE mlgate_http_connections_ended_total counter\n");
-  for (unsigned i = 0; i < MG_HTTP_ENDS; i++) {
-    mg_buf_printf(out, "mlgate_http_connections_ended_total{reason=\"%s\"} %" PRIu64 "\n", labels[i],
-                  mg_http_ended(server, (enum mg_http_end)i));
-  }
-}
-
 static unsigned write_metrics(struct mg_http_server *server, bool verbose, struct mg_buf *out) {
   (void)verbose;
   if (server->options.metrics) {
@@ -365,7 +386,7 @@ static unsigned write_metrics(struct mg_http_server *server, bool verbose, struc
   if (server->handlers.metrics) {
     server->handlers.metrics(server->handlers.ctx, out);
   }
-  write_ended(server, out);
+  mg_http_metrics(server, out);
   return 200;
 }
 
@@ -375,7 +396,7 @@ static const struct {
 } pages[] = {
   [MG_ROUTE_HEALTH] = {write_health, "text/plain; charset=utf-8"},
   [MG_ROUTE_READY] = {write_ready, "text/plain; charset=utf-8"},
-  [MG_ROUTE_METRICS] = {write_metrics, "text/plain; version=0.0.4; charset=utf-8"},
+  [MG_ROUTE_METRICS] = {write_metrics, MG_METRICS_TEXT},
 };
 
 static enum MHD_Result answer_page(struct mg_http_server *server, struct mg_exchange *exchange,
@@ -385,6 +406,10 @@ static enum MHD_Result answer_page(struct mg_http_server *server, struct mg_exch
   bool verbose = MHD_lookup_connection_value_n(connection, MHD_GET_ARGUMENT_KIND, "verbose", 7, NULL, NULL) == MHD_YES;
   mg_buf_init(&out, reply.arena, METRICS_MAX);
   reply.status = pages[exchange->route->kind].write(server, verbose, &out);
+  if (exchange->route->kind == MG_ROUTE_METRICS) {
+    mg_str accepted = mg_str_of(MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT));
+    reply.type = mg_metrics_negotiate(accepted, &out);
+  }
   if (out.failed) {
     return refuse(server, connection, MG_REFUSE_MEMORY);
   }
@@ -392,11 +417,33 @@ static enum MHD_Result answer_page(struct mg_http_server *server, struct mg_exch
   return send_reply(server, connection, &reply);
 }
 
+/* The head, and where in libmicrohttpd's buffer the next field has to begin. */
+struct reading {
+  struct mg_head *head;
+  const char *next;
+  bool torn;
+};
+
 static enum MHD_Result take_header(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_size, const char *value,
                                    size_t value_size) {
+  struct reading *reading = cls;
+  size_t n = value ? value_size : 0;
   (void)kind;
-  mg_head_add(cls, (mg_str){name, name_size}, (mg_str){value, value ? value_size : 0});
+  mg_head_add(reading->head, (mg_str){name, name_size}, (mg_str){value, n});
+  reading->torn |= !value || name != reading->next || value[n + 1] != '\0';
+  reading->next = value ? value + n + CRLF : name;
   return MHD_YES;
+}
+
+/* This libmicrohttpd writes NULs over the ends of lines and leaves all else in its place. Fields that do not stand right behind
+ * each other, with an empty line at the end, were lines that can be read in more than one way: ended by LF alone, folded, with a
+ * NUL inside, without a name. */
+static void take_headers(struct MHD_Connection *connection, const char *version, struct mg_head *head) {
+  struct reading reading = {.head = head, .next = version + strlen(version) + CRLF};
+  MHD_get_connection_values_n(connection, MHD_HEADER_KIND, take_header, &reading);
+  if (strcmp(MHD_get_version(), LAYOUT_KNOWN) == 0) {
+    head->bad_header |= reading.torn || reading.next[0] || reading.next[1];
+  }
 }
 
 /* libmicrohttpd works on C strings: a NUL in the target makes it shorter, and only the distance to the version, which
@@ -406,16 +453,20 @@ static bool target_cut(const struct mg_exchange *exchange, const char *version) 
   return at > next && at - next < 64 * 1024;
 }
 
-/* The budget is taken for the whole body before its first byte is read, and before the client is told to go on. */
-static enum mg_refusal reserve(struct mg_http_server *server, struct mg_exchange *exchange, size_t length) {
+/* The budget is taken for the whole body before its first byte is read, and before the client is told to go on. Small ones are
+ * left out of it: all connections together cannot have much in them, and so nobody who announces large ones keeps the usual
+ * reviews away. */
+static enum mg_refusal reserve(struct mg_http_door *door, struct mg_exchange *exchange, size_t length) {
+  struct mg_http_server *server = door->server;
   if (length == 0) {
     return MG_REFUSE_NONE;
   }
-  size_t before = atomic_fetch_add(&server->body_bytes, length);
-  exchange->reserved = length;
-  if (before + length > server->options.body_budget) {
+  size_t counted = length > BODY_SMALL ? length : 0;
+  if (!mg_budget_take(&server->bodies, counted)) {
+    mg_connections_hurry(door->connections);
     return MG_REFUSE_BUDGET;
   }
+  exchange->reserved = counted;
   return mg_buf_room(&exchange->body, length) ? MG_REFUSE_NONE : MG_REFUSE_MEMORY;
 }
 
@@ -430,10 +481,12 @@ static enum mg_refusal judge(struct mg_http_door *door, struct mg_exchange *exch
     .target_cut = target_cut(exchange, version),
     .max_body = door->server->options.max_body,
   };
-  MHD_get_connection_values_n(connection, MHD_HEADER_KIND, take_header, &head);
+  take_headers(connection, version, &head);
   enum mg_refusal why = mg_head_judge(&head);
+  bool one = head.count[MG_HEADER_TRACE] == 1;
+  (void)mg_trace_read(one ? head.value[MG_HEADER_TRACE] : (mg_str){0}, &exchange->trace);
   exchange->unread = head.count[MG_HEADER_LENGTH] > 0 || head.count[MG_HEADER_TRANSFER] > 0;
-  return why == MG_REFUSE_NONE ? reserve(door->server, exchange, head.length) : why;
+  return why == MG_REFUSE_NONE ? reserve(door, exchange, head.length) : why;
 }
 
 enum MHD_Result mg_exchange_step(void *cls, struct MHD_Connection *connection, const char *url, const char *method,

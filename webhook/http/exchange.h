@@ -8,18 +8,30 @@
 #include "http/linger.h"
 #include "http/screen.h"
 #include "http/server.h"
+#include "http/worker.h"
+
+#define MG_WORKERS_MAX 64
 
 struct mg_exchange;
+
+enum mg_shake {
+  MG_SHAKE_DONE,
+  MG_SHAKE_FAILED, /* the connection ended before */
+  MG_SHAKE_NO_ROOM, /* not begun: too many connections */
+  MG_SHAKES,
+};
 
 struct mg_http_door {
   struct mg_http_server *server;
   enum mg_door which;
-  struct MHD_Daemon *daemon;
+  struct mg_worker *workers[MG_WORKERS_MAX];
+  unsigned n_workers;
   struct mg_connections *connections;
-  int listen_fd; /* -1 once libmicrohttpd has it */
+  int listen_fd; /* -1: closed */
   uint16_t port;
   _Atomic size_t in_flight;
   _Atomic uint64_t begun; /* requests, ever */
+  _Atomic uint64_t shakes[MG_SHAKES]; /* handshakes, ever */
 };
 
 struct mg_http_server {
@@ -30,7 +42,7 @@ struct mg_http_server {
   struct mg_linger *linger;
   pthread_mutex_t swap; /* of the pointer below, for as long as it takes to count a reference */
   struct mg_credentials *credentials;
-  _Atomic size_t body_bytes; /* reserved of the budget */
+  struct mg_budget bodies, arenas;
   _Atomic uint64_t connections; /* ever; staggers their ages */
   atomic_bool draining;
   pthread_mutex_t aside; /* of the list of reviews that wait, and held while libmicrohttpd is told */
@@ -52,6 +64,9 @@ void mg_exchange_end(void *door, struct MHD_Connection *connection, void **conte
 /* MHD_OPTION_NOTIFY_CONNECTION: the place for all that concerns a connection and not a request. */
 void mg_exchange_connection(void *door, struct MHD_Connection *connection, void **socket_context,
                             enum MHD_ConnectionNotificationCode code);
+
+/* What /metrics says of the server itself. */
+void mg_http_metrics(struct mg_http_server *server, struct mg_buf *out);
 
 /* No review waits from now on, and those that do are called: libmicrohttpd must not be stopped with one put aside. */
 void mg_exchange_resume_all(struct mg_http_server *server);

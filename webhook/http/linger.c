@@ -85,6 +85,11 @@ static size_t collect(struct mg_linger *linger, struct pollfd *polls) {
   return linger->n + 1;
 }
 
+static void pause_ms(int64_t ms) {
+  struct timespec t = {.tv_nsec = (long)ms * 1000000};
+  (void)nanosleep(&t, NULL);
+}
+
 static void *run(void *arg) {
   struct mg_linger *linger = arg;
   struct pollfd polls[MG_LINGER_MAX + 1];
@@ -97,10 +102,10 @@ static void *run(void *arg) {
     if (stop) {
       return NULL;
     }
-    (void)poll(polls, (nfds_t)n, n > 1 ? 100 : -1);
     uint64_t count;
-    if (polls[0].revents && read(linger->wake, &count, sizeof count) < 0 && errno != EAGAIN) {
-      return NULL;
+    int ready = poll(polls, (nfds_t)n, n > 1 ? 100 : -1);
+    if (ready < 0 || (polls[0].revents && read(linger->wake, &count, sizeof count) < 0 && errno != EAGAIN)) {
+      pause_ms(10); /* nobody else closes what is left to this thread: it stays, and never spins */
     }
   }
 }

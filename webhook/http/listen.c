@@ -69,6 +69,7 @@ static int bind_host(const char *host, const char *port, int *ret_fd) {
   return *ret_fd < 0 ? EAI_SYSTEM : 0;
 }
 
+/* 0: cannot be told, and why is in errno. */
 static uint16_t bound_port(int fd) {
   union {
     struct sockaddr any;
@@ -101,7 +102,12 @@ int mg_listen(const char *address, int *ret_fd, uint16_t *ret_port, struct mg_er
     return mg_err_set(err, MG_E_IO, "cannot listen on %.100s: %s", address,
                       code == EAI_SYSTEM ? strerror(errno) : gai_strerror(code));
   }
-  *ret_fd = fd;
   *ret_port = bound_port(fd);
+  if (*ret_port == 0) {
+    code = mg_err_set(err, MG_E_IO, "cannot tell the port of %.100s: %s", address, strerror(errno));
+    close(fd);
+    return code;
+  }
+  *ret_fd = fd;
   return 0;
 }

@@ -22,9 +22,23 @@ static const struct {
 } buckets[] = {
   {25000, "2.5e-05"},   {50000, "5e-05"},     {100000, "0.0001"},   {250000, "0.00025"},
   {500000, "0.0005"},   {1000000, "0.001"},   {2500000, "0.0025"},  {5000000, "0.005"},
-  {25000000, "0.025"},  {100000000, "0.1"},   {1000000000, "1"},
+  {25000000, "0.025"},  {100000000, "0.1"},   {1000000000, "1.0"},
 };
 #define BUCKETS (sizeof buckets / sizeof *buckets)
+
+/* Few, since each policy has them. */
+static const struct {
+  uint64_t ns;
+  const char *le;
+} policy_buckets[] = {
+  {500, "5e-07"},      {2500, "2.5e-06"},   {10000, "1e-05"},     {50000, "5e-05"},
+  {250000, "0.00025"}, {2500000, "0.0025"}, {25000000, "0.025"},
+};
+#define POLICY_BUCKETS (sizeof policy_buckets / sizeof *policy_buckets)
+#define POLICY_WIDTH (POLICY_BUCKETS + 2) /* beyond the last bound; the sum */
+
+static const unsigned statuses[] = {400, 413, 500, 503, 0 /* other */};
+#define STATUSES (sizeof statuses / sizeof *statuses)
 
 struct names {
   char **list; /* n strings, one allocation each */
@@ -35,10 +49,13 @@ struct mg_metrics {
   atomic_uint refs;
   char *version;
   struct names kinds, policies;
+  size_t n_policies;    /* that there are; more than have a name are "other" */
   counter *requests;    /* [kind or other][operation][allowed] */
-  counter *evaluations; /* [policy][result] */
+  counter *evaluations; /* [policy or other][result] */
+  counter *policy_time; /* [policy or other][POLICY_WIDTH] */
   counter duration[BUCKETS + 1], duration_ns;
   counter refused[MG_REFUSE_N];
+  counter errors[STATUSES];
   counter reloads[MG_METRICS_RELOADS];
   _Atomic int64_t last_reload, expiry, started;
 };
@@ -82,25 +99,29 @@ void mg_metrics_unref(struct mg_metrics *metrics) {
   names_fini(&metrics->policies);
   free(metrics->requests);
   free(metrics->evaluations);
+  free(metrics->policy_time);
   free(metrics->version);
   free(metrics);
 }
 
+static size_t at_most(size_t n) {
+  return n < MG_METRICS_NAMES_MAX ? n : MG_METRICS_NAMES_MAX;
+}
+
 int mg_metrics_new(const struct mg_metrics_options *options, struct mg_metrics **ret_metrics, struct mg_err *err) {
-  if (options->n_kinds > MG_METRICS_NAMES_MAX || options->n_policies > MG_METRICS_NAMES_MAX) {
-    return mg_err_set(err, MG_E_LIMIT, "more than %d kinds or policies", MG_METRICS_NAMES_MAX);
-  }
+  size_t kinds = at_most(options->n_kinds), policies = at_most(options->n_policies);
   struct mg_metrics *metrics = calloc(1, sizeof *metrics);
   if (metrics) {
     atomic_init(&metrics->refs, 1);
     metrics->version = strdup(options->version);
-    metrics->requests = calloc((options->n_kinds + 1) * MG_METRICS_OPERATIONS * 2, sizeof *metrics->requests);
-    metrics->evaluations = calloc(options->n_policies * MG_METRICS_RESULTS + 1, sizeof *metrics->evaluations);
+    metrics->requests = calloc((kinds + 1) * MG_METRICS_OPERATIONS * 2, sizeof *metrics->requests);
+    metrics->evaluations = calloc((policies + 1) * MG_METRICS_RESULTS, sizeof *metrics->evaluations);
+    metrics->policy_time = calloc((policies + 1) * POLICY_WIDTH, sizeof *metrics->policy_time);
+    metrics->n_policies = options->n_policies;
     metrics->started = (int64_t)time(NULL);
   }
-  if (!metrics || !metrics->version || !metrics->requests || !metrics->evaluations ||
-      !names_init(&metrics->kinds, options->kinds, options->n_kinds) ||
-      !names_init(&metrics->policies, options->policies, options->n_policies)) {
+  if (!metrics || !metrics->version || !metrics->requests || !metrics->evaluations || !metrics->policy_time ||
+      !names_init(&metrics->kinds, options->kinds, kinds) || !names_init(&metrics->policies, options->policies, policies)) {
     mg_metrics_unref(metrics);
     return mg_err_set(err, MG_E_NOMEM, "out of memory for the metrics");
   }
@@ -128,10 +149,35 @@ void mg_metrics_review(struct mg_metrics *metrics, enum mg_metrics_operation ope
   add(&metrics->duration_ns, nanoseconds);
 }
 
-void mg_metrics_policy(struct mg_metrics *metrics, size_t policy, enum mg_metrics_result result) {
-  if (policy < metrics->policies.n) {
-    add(&metrics->evaluations[policy * MG_METRICS_RESULTS + result], 1);
+void mg_metrics_error(struct mg_metrics *metrics, unsigned http_status) {
+  size_t i = 0;
+  while (i + 1 < STATUSES && statuses[i] != http_status) {
+    i++;
   }
+  add(&metrics->errors[i], 1);
+}
+
+static size_t policy_row(const struct mg_metrics *metrics, size_t policy) {
+  return policy < metrics->policies.n ? policy : metrics->policies.n;
+}
+
+void mg_metrics_policy(struct mg_metrics *metrics, size_t policy, enum mg_metrics_result result) {
+  if (policy < metrics->n_policies) {
+    add(&metrics->evaluations[policy_row(metrics, policy) * MG_METRICS_RESULTS + result], 1);
+  }
+}
+
+void mg_metrics_policy_time(struct mg_metrics *metrics, size_t policy, uint64_t nanoseconds) {
+  counter *row = &metrics->policy_time[policy_row(metrics, policy) * POLICY_WIDTH];
+  size_t bucket = 0;
+  if (policy >= metrics->n_policies) {
+    return;
+  }
+  while (bucket < POLICY_BUCKETS && nanoseconds > policy_buckets[bucket].ns) {
+    bucket++;
+  }
+  add(&row[bucket], 1);
+  add(&row[POLICY_BUCKETS + 1], nanoseconds);
 }
 
 void mg_metrics_refused(struct mg_metrics *metrics, enum mg_refusal why) {
@@ -186,6 +232,12 @@ void mg_metrics_carry(struct mg_metrics *metrics, struct mg_metrics *from) {
   carry_named(&metrics->kinds, metrics->requests, &from->kinds, from->requests, width);
   carry_row(&metrics->requests[metrics->kinds.n * width], &from->requests[from->kinds.n * width], width);
   carry_named(&metrics->policies, metrics->evaluations, &from->policies, from->evaluations, MG_METRICS_RESULTS);
+  carry_row(&metrics->evaluations[metrics->policies.n * MG_METRICS_RESULTS],
+            &from->evaluations[from->policies.n * MG_METRICS_RESULTS], MG_METRICS_RESULTS);
+  carry_named(&metrics->policies, metrics->policy_time, &from->policies, from->policy_time, POLICY_WIDTH);
+  carry_row(&metrics->policy_time[metrics->policies.n * POLICY_WIDTH], &from->policy_time[from->policies.n * POLICY_WIDTH],
+            POLICY_WIDTH);
+  carry_row(metrics->errors, from->errors, STATUSES);
   carry_row(metrics->duration, from->duration, BUCKETS + 1);
   carry_row(&metrics->duration_ns, &from->duration_ns, 1);
   carry_row(metrics->refused, from->refused, MG_REFUSE_N);
@@ -229,16 +281,53 @@ static void write_duration(const struct mg_metrics *metrics, const char *name, s
   mg_buf_printf(out, "%s_count %" PRIu64 "\n", name, sum);
 }
 
+static size_t policy_rows(const struct mg_metrics *metrics) {
+  return metrics->policies.n + (metrics->n_policies > metrics->policies.n);
+}
+
+static void put_policy(struct mg_buf *out, const struct mg_metrics *metrics, size_t row) {
+  mg_buf_lit(out, "{policy=\"");
+  put_label(out, row < metrics->policies.n ? metrics->policies.list[row] : "other");
+}
+
+static void write_errors(const struct mg_metrics *metrics, const char *name, struct mg_buf *out) {
+  for (size_t i = 0; i + 1 < STATUSES; i++) {
+    mg_buf_printf(out, "%s{status=\"%u\"} %" PRIu64 "\n", name, statuses[i], get(&metrics->errors[i]));
+  }
+  mg_buf_printf(out, "%s{status=\"other\"} %" PRIu64 "\n", name, get(&metrics->errors[STATUSES - 1]));
+}
+
+/* A policy that was never timed has no series yet. */
+static void write_policy_time(const struct mg_metrics *metrics, const char *name, struct mg_buf *out) {
+  for (size_t row = 0; row < policy_rows(metrics); row++) {
+    const counter *of = &metrics->policy_time[row * POLICY_WIDTH];
+    uint64_t sum = 0, ns = get(&of[POLICY_BUCKETS + 1]);
+    for (size_t i = 0; ns > 0 && i <= POLICY_BUCKETS; i++) {
+      sum += get(&of[i]);
+      mg_buf_printf(out, "%s_bucket", name);
+      put_policy(out, metrics, row);
+      mg_buf_printf(out, "\",le=\"%s\"} %" PRIu64 "\n", i < POLICY_BUCKETS ? policy_buckets[i].le : "+Inf", sum);
+    }
+    if (ns > 0) {
+      mg_buf_printf(out, "%s_sum", name);
+      put_policy(out, metrics, row);
+      mg_buf_printf(out, "\"} %" PRIu64 ".%09" PRIu64 "\n%s_count", ns / 1000000000, ns % 1000000000, name);
+      put_policy(out, metrics, row);
+      mg_buf_printf(out, "\"} %" PRIu64 "\n", sum);
+    }
+  }
+}
+
 static void write_evaluations(const struct mg_metrics *metrics, const char *name, struct mg_buf *out) {
-  for (size_t i = 0; i < metrics->policies.n * MG_METRICS_RESULTS; i++) {
-    mg_buf_printf(out, "%s{policy=\"", name);
-    put_label(out, metrics->policies.list[i / MG_METRICS_RESULTS]);
+  for (size_t i = 0; i < policy_rows(metrics) * MG_METRICS_RESULTS; i++) {
+    mg_buf_put(out, mg_str_of(name));
+    put_policy(out, metrics, i / MG_METRICS_RESULTS);
     mg_buf_printf(out, "\",result=\"%s\"} %" PRIu64 "\n", results[i % MG_METRICS_RESULTS], get(&metrics->evaluations[i]));
   }
 }
 
 static void write_policies(const struct mg_metrics *metrics, const char *name, struct mg_buf *out) {
-  mg_buf_printf(out, "%s %zu\n", name, metrics->policies.n);
+  mg_buf_printf(out, "%s %zu\n", name, metrics->n_policies);
 }
 
 static void write_refused(const struct mg_metrics *metrics, const char *name, struct mg_buf *out) {
@@ -277,17 +366,37 @@ static void write_cpu(const struct mg_metrics *metrics, const char *name, struct
   }
 }
 
-static void write_resident(const struct mg_metrics *metrics, const char *name, struct mg_buf *out) {
-  (void)metrics;
+/* In bytes, by its place in the file. */
+static unsigned long long statm(int field) {
   FILE *file = fopen("/proc/self/statm", "re");
-  char line[128] = "";
+  char line[128] = "", *at = line;
+  unsigned long long pages = 0;
   if (file && fgets(line, sizeof line, file)) {
-    char *rest = strchr(line, ' '); /* behind the total size stands the resident one, in pages */
-    unsigned long long pages = rest ? strtoull(rest, NULL, 10) : 0;
-    mg_buf_printf(out, "%s %llu\n", name, pages * (unsigned long long)sysconf(_SC_PAGESIZE));
+    for (int i = 0; i <= field; i++) {
+      pages = strtoull(at, &at, 10);
+    }
   }
   if (file) {
     (void)fclose(file);
+  }
+  return pages * (unsigned long long)sysconf(_SC_PAGESIZE);
+}
+
+static void write_resident(const struct mg_metrics *metrics, const char *name, struct mg_buf *out) {
+  (void)metrics;
+  mg_buf_printf(out, "%s %llu\n", name, statm(1));
+}
+
+static void write_virtual(const struct mg_metrics *metrics, const char *name, struct mg_buf *out) {
+  (void)metrics;
+  mg_buf_printf(out, "%s %llu\n", name, statm(0));
+}
+
+static void write_max_fds(const struct mg_metrics *metrics, const char *name, struct mg_buf *out) {
+  (void)metrics;
+  struct rlimit limit = {0};
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    mg_buf_printf(out, "%s %llu\n", name, (unsigned long long)limit.rlim_cur);
   }
 }
 
@@ -316,7 +425,11 @@ static const struct {
   {"mlgate_admission_requests_total", "counter", "Reviews answered.", write_requests},
   {"mlgate_admission_duration_seconds", "histogram", "Time from a complete review to its answer.", write_duration},
   {"mlgate_policy_evaluations_total", "counter", "Policies that matched a review, by what came of it.", write_evaluations},
+  {"mlgate_policy_duration_seconds", "histogram",
+   "Time that a policy that matched took of a review; of one review in seventeen.", write_policy_time},
   {"mlgate_policies", "gauge", "Policies loaded.", write_policies},
+  {"mlgate_admission_errors_total", "counter", "Reviews answered with an error instead of a verdict, by HTTP status.",
+   write_errors},
   {"mlgate_http_refused_total", "counter", "Requests refused before they became a review.", write_refused},
   {"mlgate_config_reloads_total", "counter", "Attempts to read policies, context and certificates anew.", write_reloads},
   {"mlgate_config_last_reload_success_timestamp_seconds", "gauge", "When the last of them succeeded.", write_last_reload},
@@ -324,6 +437,8 @@ static const struct {
   {"mlgate_build_info", "gauge", "The version that is running.", write_build},
   {"process_cpu_seconds_total", "counter", "CPU time of the process and of the kernel for it.", write_cpu},
   {"process_resident_memory_bytes", "gauge", "Resident memory.", write_resident},
+  {"process_virtual_memory_bytes", "gauge", "Virtual memory.", write_virtual},
+  {"process_max_fds", "gauge", "File descriptors, at most.", write_max_fds},
   {"process_open_fds", "gauge", "Open file descriptors.", write_fds},
   {"process_start_time_seconds", "gauge", "Start of the process since the Unix epoch.", write_start},
 };

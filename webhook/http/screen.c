@@ -7,8 +7,8 @@
 
 static const struct mg_route routes[] = {
   {MG_DOOR_TLS, "/mutate", MG_ROUTE_MUTATE},     {MG_DOOR_TLS, "/validate", MG_ROUTE_VALIDATE},
-  {MG_DOOR_PLAIN, "/healthz", MG_ROUTE_HEALTH},  {MG_DOOR_PLAIN, "/readyz", MG_ROUTE_READY},
-  {MG_DOOR_PLAIN, "/metrics", MG_ROUTE_METRICS},
+  {MG_DOOR_PLAIN, "/healthz", MG_ROUTE_HEALTH},  {MG_DOOR_PLAIN, "/livez", MG_ROUTE_HEALTH},
+  {MG_DOOR_PLAIN, "/readyz", MG_ROUTE_READY},    {MG_DOOR_PLAIN, "/metrics", MG_ROUTE_METRICS},
 };
 
 const struct mg_route *mg_route_find(enum mg_door door, mg_str target) {
@@ -24,7 +24,7 @@ const struct mg_route *mg_route_find(enum mg_door door, mg_str target) {
 static const char *const known_names[MG_HEADERS_KNOWN] = {
   [MG_HEADER_LENGTH] = "Content-Length", [MG_HEADER_TRANSFER] = "Transfer-Encoding",
   [MG_HEADER_HOST] = "Host",             [MG_HEADER_EXPECT] = "Expect",
-  [MG_HEADER_TYPE] = "Content-Type",
+  [MG_HEADER_TYPE] = "Content-Type",     [MG_HEADER_TRACE] = "traceparent",
 };
 
 static bool same_word(mg_str s, const char *word) {

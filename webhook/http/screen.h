@@ -38,6 +38,7 @@ enum mg_known_header {
   MG_HEADER_HOST,
   MG_HEADER_EXPECT,
   MG_HEADER_TYPE,
+  MG_HEADER_TRACE,
   MG_HEADERS_KNOWN,
 };
 

@@ -1,6 +1,3 @@
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* accept4 */
-#endif
 #include "http/server.h"
 
 #include <errno.h>
@@ -15,11 +12,10 @@
 
 #define MIB (1024u * 1024)
 #define THREADS_MAX 8
-#define CONNECTION_MEMORY (16u * 1024)
-#define THREAD_STACK (size_t) MIB
+#define CONNECTION_MEMORY (12u * 1024) /* all of it stays touched, so it is half of what an idle connection takes */
 #define PLAIN_CONNECTIONS 64
+#define SPARE_ROWS 64 /* each worker may accept one more than there is room for */
 #define POLL_MS 10
-#define EMPTY_POLLS 3  /* a connection just handed over is not counted until its thread has picked it up */
 #define WAITING_SHARE 4 /* one of so many connections may have a review that waits, so that others still get through */
 #define QUIET_MS 1000  /* idle connections alone are not waited for longer */
 
@@ -33,11 +29,16 @@ struct mg_http_options mg_http_defaults(void) {
     .listen_tls = ":8443",
     .listen_plain = ":8080",
     .max_body = 8 * MIB,
-    .body_budget = 64 * MIB,
+    .body_budget = 24 * MIB,
     .arena_max = 32 * MIB,
+    .arena_budget = 40 * MIB,
     .max_connections = 1024,
     .idle_seconds = 120,
     .age_seconds = 30 * 60,
+    .handshake_ms = 5000,
+    .head_ms = 5000,
+    .body_ms = 10000,
+    .reader_ms = 5000,
   };
 }
 
@@ -63,36 +64,43 @@ static void add_option(struct option_list *list, enum MHD_OPTION option, intptr_
 }
 
 static void add_common(struct option_list *list, struct mg_http_door *door) {
-  add_option(list, MHD_OPTION_LISTEN_SOCKET, door->listen_fd, NULL);
   add_option(list, MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)door->server->options.idle_seconds, NULL);
   add_option(list, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL);
-  add_option(list, MHD_OPTION_THREAD_STACK_SIZE, (intptr_t)THREAD_STACK, NULL);
   add_option(list, MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)mg_exchange_end, door);
   add_option(list, MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)mg_exchange_connection, door);
   add_option(list, MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)mg_exchange_begin, door);
 }
 
-/* Poll, not epoll: under epoll this libmicrohttpd calls an unfinished TLS handshake again and again without waiting, so that four
- * silent clients take a whole CPU and a burst eight times what it needs; and it may abort when a daemon that is being quiesced
- * has its listening socket taken out of the set. The price, a walk over all connections at each wake-up, is bounded by
- * max_connections. */
-static int start_daemon(struct mg_http_door *door, unsigned flags, const struct option_list *list, struct mg_err *err) {
-  door->daemon = MHD_start_daemon(flags | MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, mg_exchange_step, door,
-                                  MHD_OPTION_ARRAY, list->items, MHD_OPTION_END);
-  if (!door->daemon) {
+static int start_worker(struct mg_http_door *door, unsigned flags, const struct option_list *list, unsigned limit,
+                        struct mg_err *err) {
+  errno = 0;
+  struct MHD_Daemon *daemon = MHD_start_daemon(flags | MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL,
+                                               mg_exchange_step, door, MHD_OPTION_ARRAY, list->items, MHD_OPTION_END);
+  if (!daemon) {
     return mg_err_set(err, MG_E_IO, "cannot start the server: %s", errno ? strerror(errno) : "libmicrohttpd refused");
   }
-  door->listen_fd = -1;
-  return 0;
+  struct mg_worker_options options = {
+    .daemon = daemon,
+    .connections = door->connections,
+    .listen_fd = door->listen_fd,
+    .limit = limit,
+  };
+  int code = mg_worker_start(&options, &door->workers[door->n_workers], err);
+  if (code == 0) {
+    door->n_workers++;
+  }
+  return code;
 }
 
 /* Some room for those that have ended and are not yet cleaned up. */
 static int start_table(struct mg_http_door *door, unsigned limit, struct mg_err *err) {
   unsigned threads = thread_count(&door->server->options), spare = limit / 16 > threads ? limit / 16 : threads;
   struct mg_connections_options options = {
-    .max = limit + 64,
+    .max = limit + SPARE_ROWS,
     .crowded = limit > 2 * spare ? limit - spare : limit,
     .idle_ms = (int64_t)door->server->options.idle_seconds * 1000,
+    .handshake_ms = door->server->options.handshake_ms,
+    .head_ms = door->server->options.head_ms,
   };
   return mg_connections_new(&options, &door->connections, err);
 }
@@ -115,31 +123,39 @@ void mg_http_swap_credentials(struct mg_http_server *server, struct mg_credentia
   mg_credentials_unref(old);
 }
 
+static int listen_at(struct mg_http_door *door, const char *address, struct mg_err *err) {
+  struct mg_http_bound *bound = door->server->options.bound;
+  if (!bound || bound[door->which].fd < 0) {
+    return mg_listen(address, &door->listen_fd, &door->port, err);
+  }
+  door->listen_fd = bound[door->which].fd;
+  door->port = bound[door->which].port;
+  bound[door->which].fd = -1;
+  return 0;
+}
+
 static int start_tls(struct mg_http_door *door, struct mg_err *err) {
   const struct mg_http_options *options = &door->server->options;
-  unsigned threads = thread_count(options);
-  /* The limit is shared out among the threads, and none may get nothing. */
-  unsigned limit = options->max_connections < threads ? threads : options->max_connections;
+  unsigned threads = thread_count(options), limit = options->max_connections ? options->max_connections : 1;
   int code = take_credentials(door->server, err);
   if (code == 0) {
     code = start_table(door, limit, err);
   }
   if (code == 0) {
-    code = mg_listen(options->listen_tls, &door->listen_fd, &door->port, err);
+    code = listen_at(door, options->listen_tls, err);
   }
   if (code != 0) {
     return code;
   }
   struct option_list list = {.n = 0};
   add_common(&list, door);
-  add_option(&list, MHD_OPTION_CONNECTION_LIMIT, (intptr_t)limit, NULL);
-  if (threads > 1) {
-    add_option(&list, MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)threads, NULL);
-  }
+  add_option(&list, MHD_OPTION_CONNECTION_LIMIT, (intptr_t)(limit + SPARE_ROWS), NULL);
   add_option(&list, MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, (void *)(uintptr_t)mg_credentials_retrieve);
   add_option(&list, MHD_OPTION_HTTPS_PRIORITIES, 0, priorities);
-  errno = 0;
-  return start_daemon(door, MHD_USE_TLS | MHD_ALLOW_SUSPEND_RESUME, &list, err);
+  for (unsigned i = 0; i < threads && code == 0; i++) {
+    code = start_worker(door, MHD_USE_TLS | MHD_ALLOW_SUSPEND_RESUME, &list, limit, err);
+  }
+  return code;
 }
 
 static int start_plain(struct mg_http_door *door, struct mg_err *err) {
@@ -148,24 +164,24 @@ static int start_plain(struct mg_http_door *door, struct mg_err *err) {
   }
   int code = start_table(door, PLAIN_CONNECTIONS, err);
   if (code == 0) {
-    code = mg_listen(door->server->options.listen_plain, &door->listen_fd, &door->port, err);
+    code = listen_at(door, door->server->options.listen_plain, err);
   }
   if (code != 0) {
     return code;
   }
   struct option_list list = {.n = 0};
   add_common(&list, door);
-  add_option(&list, MHD_OPTION_CONNECTION_LIMIT, PLAIN_CONNECTIONS, NULL);
-  errno = 0;
-  return start_daemon(door, 0, &list, err);
+  add_option(&list, MHD_OPTION_CONNECTION_LIMIT, PLAIN_CONNECTIONS + SPARE_ROWS, NULL);
+  return start_worker(door, 0, &list, PLAIN_CONNECTIONS, err);
 }
 
 static int check_options(const struct mg_http_options *options, const struct mg_http_handlers *handlers, struct mg_err *err) {
   if (!options->listen_tls || !(options->credentials || (options->cert_path && options->key_path)) || !handlers->review) {
     return mg_err_set(err, MG_E_USAGE, "the server needs an address, a certificate, its key and a handler");
   }
-  if (options->max_body == 0 || options->body_budget < options->max_body || options->threads > 64) {
-    return mg_err_set(err, MG_E_USAGE, "the body limit must be above 0 and within the budget, and threads at most 64");
+  if (options->max_body == 0 || options->body_budget < options->max_body || options->threads > MG_WORKERS_MAX) {
+    return mg_err_set(err, MG_E_USAGE, "the body limit must be above 0 and within the budget, and threads at most %d",
+                      MG_WORKERS_MAX);
   }
   return 0;
 }
@@ -185,7 +201,9 @@ int mg_http_start(const struct mg_http_options *options, const struct mg_http_ha
   pthread_mutex_init(&server->lock, NULL);
   pthread_mutex_init(&server->swap, NULL);
   pthread_mutex_init(&server->aside, NULL);
-  server->max_waiting = server->options.max_connections / WAITING_SHARE;
+  server->max_waiting = options->max_waiting ? options->max_waiting : options->max_connections / WAITING_SHARE;
+  server->bodies.max = options->body_budget;
+  server->arenas.max = options->arena_budget;
   for (int i = 0; i < MG_DOORS; i++) {
     server->doors[i] = (struct mg_http_door){.server = server, .which = (enum mg_door)i, .listen_fd = -1};
   }
@@ -244,43 +262,38 @@ static void pause_ms(int64_t ms) {
   }
 }
 
-/* What the kernel has accepted for us is ours to answer: it would be reset when the socket closes. */
-static void stop_listening(struct mg_http_door *door) {
-  int fd = MHD_quiesce_daemon(door->daemon);
-  if (fd < 0) {
-    return;
+static bool all_closed(const struct mg_http_door *door) {
+  unsigned n = 0;
+  while (n < door->n_workers && mg_worker_closed(door->workers[n])) {
+    n++;
   }
-  for (;;) {
-    struct sockaddr_storage at = {0};
-    socklen_t n = sizeof at;
-    int peer = accept4(fd, (struct sockaddr *)&at, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (peer < 0 && (errno == EINTR || errno == ECONNABORTED)) {
-      continue;
-    }
-    if (peer < 0) {
-      break;
-    }
-    (void)MHD_add_connection(door->daemon, peer, (struct sockaddr *)&at, n);
-  }
-  close(fd);
+  return n == door->n_workers;
 }
 
-static unsigned open_connections(const struct mg_http_door *door) {
-  const union MHD_DaemonInfo *info = MHD_get_daemon_info(door->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
-  return info ? info->num_connections : 0;
+/* What the kernel has accepted for us is ours to answer: it would be reset when the socket closes. */
+static void stop_listening(struct mg_http_door *door, int64_t limit_ms) {
+  for (unsigned i = 0; i < door->n_workers; i++) {
+    mg_worker_close(door->workers[i]);
+  }
+  for (int64_t waited = 0; !all_closed(door); waited += POLL_MS) {
+    if (waited >= limit_ms) {
+      return;
+    }
+    pause_ms(POLL_MS);
+  }
+  close(door->listen_fd);
+  door->listen_fd = -1;
 }
 
 static bool wait_empty(struct mg_http_door *door, int64_t limit_ms) {
   int64_t quiet_ms = 0;
-  int empty = 0;
   uint64_t begun = atomic_load(&door->begun);
   for (int64_t waited = 0; waited < limit_ms; waited += POLL_MS) {
     uint64_t now_begun = atomic_load(&door->begun);
     bool busy = atomic_load(&door->in_flight) > 0 || now_begun != begun;
     begun = now_begun;
     quiet_ms = busy ? 0 : quiet_ms + POLL_MS;
-    empty = !busy && open_connections(door) == 0 ? empty + 1 : 0;
-    if (empty >= EMPTY_POLLS || quiet_ms >= QUIET_MS) {
+    if ((!busy && mg_connections_open(door->connections) == 0) || quiet_ms >= QUIET_MS) {
       return true;
     }
     pause_ms(POLL_MS);
@@ -291,7 +304,7 @@ static bool wait_empty(struct mg_http_door *door, int64_t limit_ms) {
 bool mg_http_drain(struct mg_http_server *server, int64_t grace_ms, int64_t limit_ms) {
   mg_http_drain_begin(server);
   pause_ms(grace_ms > 0 ? grace_ms : 0);
-  stop_listening(&server->doors[MG_DOOR_TLS]);
+  stop_listening(&server->doors[MG_DOOR_TLS], limit_ms);
   return wait_empty(&server->doors[MG_DOOR_TLS], limit_ms);
 }
 
@@ -301,13 +314,15 @@ void mg_http_stop(struct mg_http_server *server) {
   }
   mg_exchange_resume_all(server);
   for (int i = 0; i < MG_DOORS; i++) {
-    if (server->doors[i].daemon) {
-      MHD_stop_daemon(server->doors[i].daemon);
+    for (unsigned k = 0; k < server->doors[i].n_workers; k++) {
+      mg_worker_stop(server->doors[i].workers[k]);
     }
     if (server->doors[i].listen_fd >= 0) {
       close(server->doors[i].listen_fd);
     }
-    mg_connections_free(server->doors[i].connections);
+  }
+  for (int i = 0; i < MG_DOORS; i++) {
+    mg_connections_free(server->doors[i].connections); /* a page behind one door tells of both tables */
   }
   mg_linger_stop(server->linger);
   mg_exchange_release(server);

@@ -3,14 +3,22 @@
  * put aside instead (`later`) and costs no thread. */
 #pragma once
 #include "admit/admit.h"
+#include "base/trace.h"
 #include "http/refuse.h"
 
 struct mg_credentials;
 struct mg_metrics;
 struct mg_http_server;
 
+/* A socket that listens already; the server takes it and leaves -1. */
+struct mg_http_bound {
+  int fd;
+  uint16_t port;
+};
+
 struct mg_http_options {
   const char *listen_tls, *listen_plain; /* HOST:PORT; listen_plain NULL: no plain port */
+  struct mg_http_bound *bound;           /* by enum mg_door, for who may bind no more by then; NULL, or an fd of -1: it binds */
   const char *cert_path, *key_path;      /* PEM; not needed with credentials */
   struct mg_credentials *credentials;    /* NULL: made of these two files; the server takes a reference of its own */
   struct mg_metrics *metrics;            /* counts refusals; may be NULL; must outlive the server */
@@ -18,16 +26,23 @@ struct mg_http_options {
   size_t max_body;                       /* bytes of one review */
   size_t body_budget;                    /* bytes of all reviews in flight */
   size_t arena_max;                      /* memory of one review while it is answered */
+  size_t arena_budget;                   /* of all of them, beyond the little that each has for good */
   unsigned max_connections;
   unsigned idle_seconds; /* the API server keeps idle connections for 90 s; a shorter time here loses requests */
   unsigned age_seconds;  /* older connections end with their next answer, so that load and certificates move on */
+  unsigned max_waiting;  /* reviews that wait at one time; 0: one for four connections */
+  unsigned handshake_ms; /* from the connect to the end of the handshake */
+  unsigned head_ms;      /* from the request line to the end of the head */
+  unsigned body_ms;      /* from there to the end of the body, or less where the caller waits less */
+  unsigned reader_ms;    /* for the client to take its answer */
 };
 struct mg_http_options mg_http_defaults(void);
 
-/* Given with the arena and everything else zero. What body and type point to must live until the arena is reset, which
+/* Given with the arena, the trace and everything else zero. What body and type point to must live until the arena is reset, which
  * happens when the answer has been sent. A status left at 0 becomes a 500. */
 struct mg_http_reply {
   struct mg_arena *arena;
+  const struct mg_trace *trace; /* of the request, as is the arena; NULL: a page */
   unsigned status;
   mg_str body;
   const char *type;  /* NULL: application/json */
@@ -50,6 +65,8 @@ struct mg_http_handlers {
   void (*forget)(void *ctx, void *state);
   /* True: ready. Text for people goes to out when verbose. NULL: always ready. A draining server never asks. */
   bool (*ready)(void *ctx, bool verbose, struct mg_buf *out);
+  /* False: the process should be started anew. NULL: it never should. */
+  bool (*healthy)(void *ctx);
   /* NULL: the metrics of the options alone. */
   void (*metrics)(void *ctx, struct mg_buf *out);
   /* A request that the server refused by itself. May be NULL. */
