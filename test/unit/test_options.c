@@ -29,7 +29,7 @@ static struct mg_arena arena;
 static struct given given;
 static struct mg_strings args;
 static struct mg_err err;
-static bool help;
+static enum mg_help help;
 
 static int read_argv(char **argv) {
   int argc = 0;
@@ -248,7 +248,9 @@ static void test_wrong_environment(void **state) {
 static void test_help_flag(void **state) {
   (void)state;
   assert_int_equal(READ(T("x"), T("--help")), 0);
-  assert_true(help);
+  assert_int_equal(help, MG_HELP);
+  assert_int_equal(READ(T("--help-all")), 0);
+  assert_int_equal(help, MG_HELP_ALL);
   assert_int_equal(READ(T("-h"), T("--nonsense")), 0);
   assert_true(help);
   setenv("MLGATE_WARN_EXIT_CODE", "rubbish", 1);
@@ -261,7 +263,7 @@ static void test_help_text(void **state) {
   (void)state;
   struct mg_buf out;
   mg_buf_init(&out, &arena, 4096);
-  mg_options_help(&out, options);
+  assert_true(mg_options_help(&out, options, false));
   mg_buf_byte(&out, '\0');
   assert_string_equal(out.p, "  --policies PATH     where policies are; repeats\n"
                              "  --user USER         who [nobody]\n"
@@ -269,6 +271,33 @@ static void test_help_text(void **state) {
                              "  --now TIME          a time\n"
                              "  --operation OP      what [CREATE]\n"
                              "  --dry-run           only pretend\n");
+  const struct mg_option few[] = {{"usual", NULL, &mg_o_flag, 0, .doc = "shown"},
+                                  {"rare", "N", &mg_o_number, 0, .doc = "hidden", .def = "7", .aside = true}, MG_OPTIONS_END};
+  out.n = 0;
+  assert_false(mg_options_help(&out, few, false));
+  mg_buf_byte(&out, '\0');
+  assert_string_equal(out.p, "  --usual  shown\n");
+  out.n = 0;
+  assert_true(mg_options_help(&out, few, true));
+  mg_buf_byte(&out, '\0');
+  assert_string_equal(out.p, "  --usual   shown\n  --rare N  hidden [7]\n");
+}
+
+static void test_sizes(void **state) {
+  (void)state;
+  const struct mg_option size[] = {{"size", "BYTES", &mg_o_size, 0, .min = 1 << 16, .max = 8 << 20}, MG_OPTIONS_END};
+  const struct row {
+    const char *text;
+    int64_t bytes; /* 0: refused */
+  } rows[] = {{"64Ki", 1 << 16}, {"8Mi", 8 << 20}, {"1M", 1000000}, {"70000", 70000}, {"0.5Mi", 1 << 19}, {"1e5", 100000},
+              {"8388609", 0}, {"63Ki", 0}, {"-1Mi", 0}, {"", 0}, {"1 Mi", 0}, {"1MiB", 0}, {"100000.5", 0}, {"9e99", 0}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    struct mg_opt_int got = {0};
+    char *argv[] = {T("--size"), T(rows[i].text)};
+    int code = mg_options_read(size, 2, argv, &arena, &got, &args, &help, &err);
+    if ((code == 0) != (rows[i].bytes != 0) || got.value != rows[i].bytes)
+      fail_msg("%s: %d, %ld", rows[i].text, code, (long)got.value);
+  }
 }
 
 static void test_out_of_memory(void **state) {
@@ -301,6 +330,7 @@ int main(void) {
     cmocka_unit_test_setup_teardown(test_wrong_environment, setup, teardown),
     cmocka_unit_test_setup_teardown(test_help_flag, setup, teardown),
     cmocka_unit_test_setup_teardown(test_help_text, setup, teardown),
+    cmocka_unit_test_setup_teardown(test_sizes, setup, teardown),
     cmocka_unit_test_setup_teardown(test_out_of_memory, setup, teardown),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

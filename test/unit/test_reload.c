@@ -83,7 +83,7 @@ static void start(int64_t poll_ms, int64_t quiet_ms) {
   assert_int_equal(mg_reload_new(&r, &serving.reload, &err), 0);
   assert_int_equal(mg_credentials_load(&r.credentials, &credentials, &err), 0);
   assert_int_equal(mg_load_policies(&r.policies, &snapshot), 0);
-  assert_int_equal(mg_answerer_new(&serving.answerer, snapshot, "1", &err), 0);
+  assert_int_equal(mg_answerer_new(&serving.answerer, snapshot, "1", NULL, &err), 0);
   o.listen_tls = o.listen_plain = "127.0.0.1:0";
   o.credentials = credentials;
   o.threads = 2;
@@ -210,6 +210,28 @@ static void test_policies(void **state) {
   stop();
 }
 
+/* A file that is written again as it was makes no generation, and what is changed behind it does. */
+static void test_touched(void **state) {
+  static char before[64];
+  (void)state;
+  write_policy("p/one.yaml", "one", "enforce");
+  start(50, 10);
+  const char *content = strstr(page("/readyz?verbose"), "content ");
+  assert_non_null(content);
+  memcpy(before, content, 25);
+  for (int i = 0; i < 5; i++) {
+    write_policy("p/one.yaml", "one", "enforce");
+    usleep(100000);
+  }
+  assert_non_null(strstr(page("/readyz?verbose"), "generation 1\n"));
+  assert_non_null(strstr(page("/readyz?verbose"), before));
+  assert_int_equal(counter("mlgate_config_reloads_total{result=\"success\"} "), 1);
+  write_policy("p/one.yaml", "one", "warn");
+  wait_for("/readyz?verbose", "generation 2\n");
+  assert_null(strstr(page("/readyz?verbose"), before));
+  stop();
+}
+
 /* As Kubernetes does it: files are links through ..data, which is a link that is replaced. */
 static void test_mounted(void **state) {
   char from[128], to[128], saved[96];
@@ -333,6 +355,12 @@ static void test_polled_and_told_once(void **state) {
   }
   assert_true(counter("mlgate_config_reloads_total{result=\"failure\"} ") >= 4);
   write_policy("p/one.yaml", "one", "enforce");
+  for (int i = 0; i < 250 && strstr(page("/readyz?verbose"), "newer"); i++) {
+    usleep(20000);
+  }
+  assert_null(strstr(page("/readyz?verbose"), "newer"));
+  assert_non_null(strstr(page("/readyz?verbose"), "generation 1\n")); /* it is what serves all the time */
+  write_policy("p/one.yaml", "one", "warn");
   wait_for("/readyz?verbose", "generation 2\n");
   stop();
   mg_log_init(MG_LOG_INFO, STDERR_FILENO);
@@ -440,6 +468,7 @@ static void test_watch(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_watch),       cmocka_unit_test(test_policies),
+    cmocka_unit_test(test_touched),
     cmocka_unit_test(test_mounted),     cmocka_unit_test(test_poked),
     cmocka_unit_test(test_certificate), cmocka_unit_test(test_polled_and_told_once),
     cmocka_unit_test(test_ended),       cmocka_unit_test(test_under_load),

@@ -8,11 +8,9 @@
 
 #include "admit/admit.h"
 #include "app/images.h"
-#include "base/log.h"
+#include "app/otlp.h"
 #include "http/metrics.h"
 
-#define ALLOWED_FIRST 100 /* allowed reviews that are logged one by one at level debug; then each ALLOWED_EACHth */
-#define ALLOWED_EACH 100
 #define WAIT_MS 5000   /* for registries, at most */
 #define ANSWER_MS 1000 /* of the caller's time-out that are left for the answer */
 
@@ -36,8 +34,10 @@ struct mg_answerer {
   pthread_mutex_t sums;
   struct generation *old;
   struct mg_registry *registry; /* from the first generation on that needs it; under `publishing` and `sums` */
+  const struct mg_images_options *images;
   char *version;
-  _Atomic uint64_t allowed;
+  struct mg_review_log log;
+  struct mg_otlp *otlp; /* NULL: no spans */
 };
 
 static const enum mg_metrics_result results[MG_RESULTS] = {
@@ -109,7 +109,7 @@ static int find_registry(struct mg_answerer *answerer, const struct mg_snapshot 
   struct mg_registry *registry = answerer->registry;
   *ret = NULL;
   if (!mg_images_needed(files)) return 0;
-  int code = mg_images_use(&registry, files, NULL, err);
+  int code = mg_images_use(&registry, files, answerer->images, err);
   if (code < 0) return code;
   pthread_mutex_lock(&answerer->sums);
   *ret = answerer->registry = registry;
@@ -143,7 +143,9 @@ static int generation_new(struct generation **ret, struct mg_answerer *answerer,
   return code;
 }
 
-int mg_answerer_new(struct mg_answerer **ret, struct mg_snapshot *snapshot, const char *version, struct mg_err *err) {
+int mg_answerer_new(struct mg_answerer **ret, struct mg_snapshot *snapshot, const char *version,
+                    const struct mg_images_options *images, struct mg_err *err) {
+  static const struct mg_images_options nothing;
   struct mg_answerer *answerer = calloc(1, sizeof *answerer);
   *ret = NULL;
   if (answerer) answerer->version = strdup(version);
@@ -153,6 +155,7 @@ int mg_answerer_new(struct mg_answerer **ret, struct mg_snapshot *snapshot, cons
     return mg_err_set(err, MG_E_NOMEM, "out of memory");
   }
   answerer->files = snapshot;
+  answerer->images = images ? images : &nothing;
   pthread_mutex_init(&answerer->publishing, NULL);
   pthread_mutex_init(&answerer->lock, NULL);
   pthread_mutex_init(&answerer->sums, NULL);
@@ -164,6 +167,11 @@ int mg_answerer_new(struct mg_answerer **ret, struct mg_snapshot *snapshot, cons
   mg_answerer_reloaded(answerer, true);
   *ret = answerer;
   return 0;
+}
+
+void mg_answerer_tell(struct mg_answerer *answerer, unsigned lines_each_second, struct mg_otlp *otlp) {
+  mg_review_log_init(&answerer->log, lines_each_second);
+  answerer->otlp = otlp;
 }
 
 void mg_answerer_free(struct mg_answerer *answerer) {
@@ -260,6 +268,13 @@ int mg_answerer_context(struct mg_answerer *answerer, struct mg_context *context
   return code;
 }
 
+struct mg_serving mg_answerer_serving(struct mg_answerer *answerer) {
+  struct generation *g = take(answerer);
+  struct mg_serving serving = {g->number, mg_snapshot_content(g->snapshot)};
+  give_back(g);
+  return serving;
+}
+
 void mg_answerer_refused(struct mg_answerer *answerer, enum mg_refusal why) {
   struct generation *g = take(answerer);
   mg_metrics_refused(g->metrics, why);
@@ -306,63 +321,69 @@ static void write_lookups(const struct mg_registry *registry, struct mg_buf *out
                   registry ? mg_registry_count(registry, (enum mg_registry_result)i) : 0);
 }
 
+static void write_pulls(const struct mg_registry *registry, struct mg_buf *out) {
+  mg_metrics_head(out, "mlgate_pull_secrets_total", "counter", "Pull secrets of pods asked for, by what came of it.");
+  for (int i = 0; i < MG_PULL_RESULTS; i++)
+    mg_buf_printf(out, "mlgate_pull_secrets_total{result=\"%s\"} %" PRIu64 "\n", mg_pull_result_words[i],
+                  registry ? mg_registry_pull_count(registry, (enum mg_pull_result)i) : 0);
+}
+
+static void write_quota_limit(void *ctx, const struct mg_quota *quota) {
+  mg_buf_printf(ctx, "mlgate_registry_quota_limit{host=\"%s\"} %" PRId64 "\n", quota->host, quota->limit);
+}
+
+static void write_quota_left(void *ctx, const struct mg_quota *quota) {
+  mg_buf_printf(ctx, "mlgate_registry_quota_remaining{host=\"%s\"} %" PRId64 "\n", quota->host, quota->left);
+}
+
+static void write_quotas(struct mg_registry *registry, struct mg_buf *out) {
+  mg_metrics_head(out, "mlgate_registry_quota_limit", "gauge", "Pulls that a registry allows in its window, where it says so.");
+  if (registry) mg_registry_quotas(registry, write_quota_limit, out);
+  mg_metrics_head(out, "mlgate_registry_quota_remaining", "gauge", "What is left of them, as of its last answer.");
+  if (registry) mg_registry_quotas(registry, write_quota_left, out);
+}
+
+static void write_generation(const struct generation *g, struct mg_buf *out) {
+  mg_metrics_head(out, "mlgate_config_generation", "gauge", "Sets of policies that have served in this process, counted.");
+  mg_buf_printf(out, "mlgate_config_generation %" PRIu64 "\n", g->number);
+  mg_metrics_head(out, "mlgate_config_generation_timestamp_seconds", "gauge", "Since when the one of now serves.");
+  mg_buf_printf(out, "mlgate_config_generation_timestamp_seconds %" PRId64 "\n", g->since);
+  mg_metrics_head(out, "mlgate_config_hash", "gauge", "Of the text of all policies and context files; replicas should agree.");
+  mg_buf_printf(out, "mlgate_config_hash %" PRIu64 "\n", mg_snapshot_content(g->snapshot));
+}
+
+static void write_log(struct mg_buf *out) {
+  mg_metrics_head(out, "mlgate_log_lines_dropped_total", "counter",
+                  "Lines that are not in the log; blocked: nobody took them in time; rate: more than --log-rate.");
+  mg_buf_printf(out, "mlgate_log_lines_dropped_total{reason=\"blocked\"} %" PRIu64 "\n", mg_log_dropped());
+  mg_buf_printf(out, "mlgate_log_lines_dropped_total{reason=\"rate\"} %" PRIu64 "\n", mg_log_held());
+}
+
 void mg_answerer_metrics(struct mg_answerer *answerer, struct mg_buf *out) {
   (void)mg_answerer_tidy(answerer);
   pthread_mutex_lock(&answerer->sums);
   mg_metrics_write(answerer->now->metrics, out);
+  write_generation(answerer->now, out);
   write_exceptions(answerer->now->snapshot, out);
   write_giving(answerer->now->snapshot, out);
   write_lookups(answerer->registry, out);
+  if (answerer->images->api) write_pulls(answerer->registry, out);
+  write_quotas(answerer->registry, out);
   pthread_mutex_unlock(&answerer->sums);
+  write_log(out);
+  mg_otlp_metrics(answerer->otlp, out);
 }
 
-static void count(const struct generation *g, const struct mg_summary *s, uint64_t nanoseconds) {
+static void count(const struct generation *g, const struct mg_answer *answer, uint64_t nanoseconds) {
+  const struct mg_summary *s = &answer->summary;
   enum mg_metrics_operation operation = s->decided ? operations[s->operation] : MG_METRICS_OTHER_OPERATION;
   mg_metrics_review(g->metrics, operation, s->decided ? s->kind_index : SIZE_MAX, s->allowed, nanoseconds);
+  if (!s->decided) mg_metrics_error(g->metrics, answer->http_status);
   if (!s->policy_results) return;
+  for (uint32_t i = 0; s->policy_ns && i < mg_snapshot_policy_count(g->snapshot); i++)
+    if (s->policy_ns[i]) mg_metrics_policy_time(g->metrics, i, s->policy_ns[i]);
   for (uint32_t i = 0; i < mg_snapshot_policy_count(g->snapshot); i++)
     if (s->policy_results[i] != MG_RESULT_NO_MATCH) mg_metrics_policy(g->metrics, i, results[s->policy_results[i]]);
-}
-
-static mg_str denying_policies(const struct mg_snapshot *snapshot, const struct mg_summary *s, struct mg_arena *arena) {
-  struct mg_buf names;
-  mg_buf_init(&names, arena, MG_LOG_VALUE + 1);
-  for (uint32_t i = 0; s->policy_results && i < mg_snapshot_policy_count(snapshot) && !names.failed; i++) {
-    if (s->policy_results[i] != MG_RESULT_DENY) continue;
-    if (names.n) mg_buf_byte(&names, ',');
-    mg_buf_put(&names, mg_snapshot_policy(snapshot, i)->name);
-  }
-  return mg_buf_str(&names);
-}
-
-static void log_known(struct mg_log_line *line, const char *key, mg_str value) {
-  if (value.n) mg_log_str(line, key, value);
-}
-
-static void log_review(struct mg_answerer *answerer, const struct mg_snapshot *snapshot, bool mutate,
-                       const struct mg_answer *answer, uint64_t nanoseconds, struct mg_arena *arena) {
-  const struct mg_summary *s = &answer->summary;
-  struct mg_log_line line;
-  if (s->decided && s->allowed) {
-    uint64_t n = atomic_fetch_add_explicit(&answerer->allowed, 1, memory_order_relaxed);
-    if (n >= ALLOWED_FIRST && n % ALLOWED_EACH) return;
-  }
-  if (!s->decided) mg_log_begin(&line, MG_LOG_WARN, "not reviewed");
-  else mg_log_begin(&line, s->allowed ? MG_LOG_DEBUG : MG_LOG_INFO, s->allowed ? "allowed" : "denied");
-  if (line.off) return;
-  mg_log_str(&line, "path", mutate ? MG_S("/mutate") : MG_S("/validate"));
-  log_known(&line, "uid", s->uid);
-  log_known(&line, "kind", s->kind);
-  log_known(&line, "namespace", s->ns);
-  log_known(&line, "name", s->name);
-  log_known(&line, "user", s->user);
-  if (s->decided) mg_log_str(&line, "operation", mg_str_of(mg_operation_words[s->operation]));
-  else mg_log_int(&line, "status", answer->http_status);
-  if (s->decided && !s->allowed) mg_log_str(&line, "policies", denying_policies(snapshot, s, arena));
-  if (s->decided && s->allowed) mg_log_bool(&line, "patched", s->patched);
-  log_known(&line, "message", s->message);
-  mg_log_int(&line, "duration_us", (int64_t)(nanoseconds / 1000));
-  mg_log_end(&line);
 }
 
 static uint64_t monotonic(void) {
@@ -437,11 +458,26 @@ static bool is_final(struct asking *asking, const struct mg_review_call *call, c
   return !call->may_wait || now + 1000000 > pending->until;
 }
 
+static bool is_timed(void) {
+  static _Thread_local unsigned reviews;
+  return reviews++ % MG_METRICS_TIMED == 0;
+}
+
 static void admit(const struct mg_review_call *call, struct asking *asking, struct mg_arena *arena, struct mg_answer *answer) {
   const struct mg_images images = {asking, ask_image};
   const bool ask = asking->g->registry && !call->mutate; /* what /mutate waited for would be waited for once more */
-  mg_admit(asking->g->snapshot, call->mutate ? MG_MUTATE : MG_VALIDATE, call->body, (int64_t)time(NULL), ask ? &images : NULL,
-           arena, answer);
+  mg_admit_timed(asking->g->snapshot, call->mutate ? MG_MUTATE : MG_VALIDATE, call->body, (int64_t)time(NULL),
+                 ask ? &images : NULL, is_timed() ? monotonic : NULL, arena, answer);
+}
+
+static void tell(struct mg_answerer *answerer, const struct asking *asking, const struct mg_review_call *call,
+                 const struct mg_answer *answer, struct mg_arena *arena) {
+  struct mg_reviewed reviewed = {.mutate = call->mutate, .snapshot = asking->g->snapshot, .answer = answer,
+                                 .nanoseconds = monotonic() - asking->start};
+  if (call->trace) reviewed.trace = *call->trace;
+  count(asking->g, answer, reviewed.nanoseconds);
+  if (answerer->otlp) mg_otlp_review(answerer->otlp, &reviewed, arena);
+  mg_review_log_write(&answerer->log, &reviewed, arena);
 }
 
 unsigned mg_answerer_review_or_wait(struct mg_answerer *answerer, const struct mg_review_call *call, struct mg_pending **pending,
@@ -458,9 +494,7 @@ unsigned mg_answerer_review_or_wait(struct mg_answerer *answerer, const struct m
     admit(call, &asking, arena, &answer);
   }
   if (final) {
-    uint64_t took = monotonic() - asking.start;
-    count(asking.g, &answer.summary, took);
-    log_review(answerer, asking.g->snapshot, call->mutate, &answer, took, arena);
+    tell(answerer, &asking, call, &answer, arena);
     *ret_body = mg_buf_str(&answer.body);
   }
   if (first) give_back(asking.g);
@@ -490,7 +524,8 @@ void mg_answerer_describe(struct mg_answerer *answerer, struct mg_buf *out) {
                 mg_snapshot_exception_count(g->snapshot));
   for (int i = MG_EXCEPTION_EXPIRING; i < MG_EXCEPTION_STATES; i++)
     if (exceptions[i]) mg_buf_printf(out, "exceptions %s %u\n", mg_exception_state_words[i], exceptions[i]);
-  mg_buf_printf(out, "kinds %u\ngeneration %" PRIu64 "\n", mg_snapshot_kinds(g->snapshot)->count, g->number);
+  mg_buf_printf(out, "kinds %u\ngeneration %" PRIu64 "\ncontent %012" PRIx64 "\n", mg_snapshot_kinds(g->snapshot)->count,
+                g->number, mg_snapshot_content(g->snapshot));
   write_time(out, "loaded", g->since);
   give_back(g);
 }

@@ -10,14 +10,13 @@
 
 struct check_options {
   struct mg_policy_files files;
-  const char *ns, *user;
+  const char *ns, *user, *cache_dir;
   uint32_t operation;
   struct mg_strings groups, formats;
   struct mg_opt_int warn_exit_code, now;
   bool allow_empty, offline;
 };
 
-#define ROUNDS 8               /* of asking registries: what is known of one image may bring up more */
 #define ROUND_MS (60 * 1000)
 
 #define AT(member) offsetof(struct check_options, member)
@@ -31,7 +30,8 @@ static const struct mg_option options[] = {
     {"format", "F[=FILE]", &mg_o_list, AT(formats), .doc = "text or json, to FILE; repeats [text]"},
     {"warn-exit-code", "N", &mg_o_number, AT(warn_exit_code), .doc = "exit with N where something warns",
      .max = 255},
-    {"offline", NULL, &mg_o_flag, AT(offline), .doc = "ask no registry: imageSize is left out"},
+    {"offline", NULL, &mg_o_flag, AT(offline), .doc = "ask no registry; without a cache no imageSize"},
+    MG_IMAGE_CACHE_OPTION(struct check_options, cache_dir),
     {"allow-empty", NULL, &mg_o_flag, AT(allow_empty), .doc = "nothing to check is no error"},
     {"now", "TIME", &mg_o_time, AT(now), .doc = "date or timestamp for exceptions [now]"},
     MG_OPTIONS_END,
@@ -77,7 +77,7 @@ static int find_inputs(struct mg_inputs *inputs, const struct mg_strings *args, 
 static int ask_registries(struct mg_judge *judge, struct mg_registry_session *session, const struct mg_inputs *inputs,
                           struct mg_err *err) {
   int code = 0;
-  for (int i = 0; i < ROUNDS && code == 0; i++) {
+  for (int i = 0; i < MG_IMAGES_ROUNDS && code == 0; i++) {
     judge->waiting = false;
     for (size_t f = 0; f < inputs->count && code == 0; f++) code = mg_judge_ask(judge, &inputs->items[f], err);
     if (!judge->waiting || !mg_images_wait(session, ROUND_MS)) break;
@@ -100,13 +100,16 @@ static void asking_fini(struct asking *asking) {
 
 static int open_registries(const struct check_options *o, struct mg_judge *judge, struct asking *ret, struct mg_err *err) {
   if (!mg_images_needed(judge->snapshot)) return 0;
-  if (o->offline) {
+  if (o->offline && !o->cache_dir) {
     fputs("mlgate check: --offline: no registry is asked, and imageSize is left out\n", stderr);
     return 0;
   }
-  int code = mg_images_use(&ret->registry, judge->snapshot, mg_images_own_auth(&judge->keep), err);
+  const struct mg_images_options how = {
+      .auth_file = mg_images_own_auth(&judge->keep), .cache_dir = o->cache_dir, .offline = o->offline};
+  int code = mg_images_use(&ret->registry, judge->snapshot, &how, err);
   if (code < 0) return code;
   if (mg_registry_session_new(&ret->session, ret->registry) < 0) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  mg_registry_session_patient(ret->session);
   ret->images = mg_registry_session_images(ret->session);
   judge->visitor.usual.images = &ret->images;
   return 0;

@@ -14,12 +14,11 @@
 #define ARENA ((size_t)256 << 20)
 #define BASES_MAX 32
 #define EVIDENCE ((int64_t)256 << 20) /* where no policy says another size */
-#define ROUNDS 8
 #define ROUND_MS (60 * 1000)
 
 struct image_options {
   struct mg_policy_files files;
-  const char *platform;
+  const char *platform, *cache_dir;
   uint32_t format;
 };
 
@@ -30,6 +29,7 @@ static const struct mg_option options[] = {
     MG_POLICY_OPTIONS(struct image_options, files),
     {"platform", "OS/ARCH", &mg_o_text, AT(platform), .doc = "that a pod can only run on, such as linux/arm64"},
     {"format", "F", &mg_o_word, AT(format), .doc = "text or json", .def = "text", .words = format_words},
+    MG_IMAGE_CACHE_OPTION(struct image_options, cache_dir),
     MG_OPTIONS_END,
 };
 
@@ -109,7 +109,7 @@ static void ask(struct inquiry *q, struct mg_image_report *r) {
 
 /* What all of them need at first; then again what has come up with that. */
 static int ask_all(struct inquiry *q, const struct mg_strings *args, struct mg_err *err) {
-  for (int round = 0; round < ROUNDS; round++) {
+  for (int round = 0; round < MG_IMAGES_ROUNDS; round++) {
     bool waiting = false;
     for (size_t i = 0; i < args->count; i++) {
       struct mg_image_report *r = MG_NEW(&q->arena, struct mg_image_report);
@@ -162,6 +162,7 @@ static int write_out(const struct mg_buf *out, struct mg_err *err) {
 static int inquire(const struct image_options *o, struct inquiry *q, const struct mg_strings *args, struct mg_err *err) {
   MG_BUF_AUTO out;
   mg_buf_init(&out, NULL, ARENA);
+  mg_registry_session_patient(q->session);
   q->images = mg_registry_session_images(q->session);
   q->platform = mg_str_of(o->platform);
   gather_bases(q);
@@ -195,7 +196,8 @@ static int run(const void *given, const struct mg_strings *args) {
   mg_arena_init(&inquiry.arena, ARENA, 0);
   mg_arena_init(&inquiry.keep, ARENA, 0);
   inquiry.snapshot = snapshot;
-  int code = mg_images_use(&registry, snapshot, mg_images_own_auth(&inquiry.keep), &err);
+  const struct mg_images_options how = {.auth_file = mg_images_own_auth(&inquiry.keep), .cache_dir = o->cache_dir};
+  int code = mg_images_use(&registry, snapshot, &how, &err);
   if (code == 0 && mg_registry_session_new(&inquiry.session, registry) < 0) code = mg_err_set(&err, MG_E_NOMEM, "out of memory");
   if (code == 0) code = inquire(o, &inquiry, args, &err);
   if (code < 0) fprintf(stderr, "mlgate image: %s\n", err.text);

@@ -38,6 +38,12 @@ static void text_layer(struct mg_buf *out, struct mg_arena *arena, const struct 
   mg_buf_printf(out, "  %4u  %10.*s  %s ", number, MG_FMT(mg_size_text(arena, layer->size)), base ? "base" : "    ");
   mg_buf_clean(out, layer->command);
   mg_buf_byte(out, '\n');
+  if (layer->held > 0) mg_buf_printf(out, "        the registry has %.*s of it\n", MG_FMT(mg_size_text(arena, layer->held)));
+  if (layer->unread.n) {
+    mg_buf_lit(out, "        not looked into: ");
+    mg_buf_clean(out, layer->unread);
+    mg_buf_byte(out, '\n');
+  }
   if (layer->proof == MG_PROOF_NONE) return;
   mg_buf_lit(out, "        model weights: ");
   mg_buf_clean(out, layer->what);
@@ -49,8 +55,14 @@ static void text_platform(struct mg_buf *out, struct mg_arena *arena, const stru
                           const struct mg_platform_fact *p) {
   struct mg_credit credit = credit_of(r, p);
   mg_buf_lit(out, "  ");
-  mg_buf_clean(out, p->platform);
+  mg_buf_clean(out, p->platform.n ? p->platform : p->digest);
   mg_buf_lit(out, "  ");
+  if (p->unknown.n) {
+    mg_buf_lit(out, "not known: ");
+    mg_buf_clean(out, p->unknown);
+    mg_buf_byte(out, '\n');
+    return;
+  }
   put_size(out, arena, p->total);
   mg_buf_printf(out, " in %u layers", p->layer_count);
   if (credit.layers) {
@@ -133,6 +145,8 @@ static void json_layer(struct mg_buf *out, const struct mg_layer_fact *layer, bo
   member(out, "mediaType", layer->media_type);
   member(out, "command", layer->command);
   mg_buf_printf(out, ",\"base\":%s,\"lookedInto\":%s", base ? "true" : "false", layer->looked_into ? "true" : "false");
+  if (layer->held > 0) mg_buf_printf(out, ",\"held\":%" PRId64, layer->held);
+  if (layer->unread.n) member(out, "unread", layer->unread);
   json_proof(out, layer->proof, layer->what, layer->file_size);
   mg_buf_byte(out, '}');
 }
@@ -142,6 +156,7 @@ static void json_platform(struct mg_buf *out, const struct mg_image_report *r, c
   mg_buf_lit(out, "{\"platform\":");
   put_clean(out, p->platform);
   member(out, "digest", p->digest);
+  if (p->unknown.n) member(out, "error", p->unknown);
   mg_buf_printf(out, ",\"total\":%" PRId64 ",\"largestLayer\":%" PRId64 ",\"overBase\":%" PRId64, p->total,
                 p->layer_count ? p->layers[mg_image_largest(p)].size : -1, credit.over);
   if (credit.layers) member(out, "base", r->bases[credit.base]);

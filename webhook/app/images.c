@@ -17,8 +17,10 @@ bool mg_images_needed(const struct mg_snapshot *snapshot) {
   return false;
 }
 
-int mg_images_use(struct mg_registry **registry, const struct mg_snapshot *snapshot, const char *auth_file, struct mg_err *err) {
-  struct mg_registry_options options = {.auth_file = auth_file};
+int mg_images_use(struct mg_registry **registry, const struct mg_snapshot *snapshot, const struct mg_images_options *how,
+                  struct mg_err *err) {
+  struct mg_registry_options options = {.auth_file = how->auth_file, .cache_dir = how->cache_dir, .offline = how->offline,
+                                         .api = how->api};
   options.hosts = mg_snapshot_registries(snapshot, &options.host_count);
   return *registry ? mg_registry_configure(*registry, &options, err) : mg_registry_new(registry, &options, err);
 }

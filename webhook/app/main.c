@@ -40,21 +40,22 @@ static void overview(struct mg_buf *out) {
   mg_buf_lit(out, "\n`mlgate COMMAND --help` shows the options of a command.\n");
 }
 
-static void command_help_text(struct mg_buf *out, const struct mg_command *command) {
+static void command_help_text(struct mg_buf *out, const struct mg_command *command, bool all) {
   bool any = command->options->name != NULL;
   mg_buf_printf(out, "usage: mlgate %s%s%s%s\n\n", command->name, any ? " [options]" : "", command->args ? " " : "",
                 command->args ? command->args : "");
   mg_buf_printf(out, "%s\n", command->doc);
   if (any) mg_buf_byte(out, '\n');
-  mg_options_help(out, command->options);
+  bool whole = mg_options_help(out, command->options, all);
   if (any) mg_buf_printf(out, "\n%s\n", ENVIRONMENT);
+  if (!whole) mg_buf_printf(out, "`mlgate %s --help-all` shows those too that are rarely needed.\n", command->name);
   if (command->more) mg_buf_printf(out, "%s\n", command->more);
 }
 
-static int show_help(const struct mg_command *command) {
+static int show_help(const struct mg_command *command, bool all) {
   MG_BUF_AUTO text;
   mg_buf_init(&text, NULL, HELP_MAX);
-  if (command) command_help_text(&text, command);
+  if (command) command_help_text(&text, command, all);
   else overview(&text);
   return print(&text);
 }
@@ -90,9 +91,9 @@ static int unknown(const char *name) {
 
 static int run_help(const void *options, const struct mg_strings *args) {
   (void)options;
-  if (args->count == 0) return show_help(NULL);
+  if (args->count == 0) return show_help(NULL, false);
   const struct mg_command *command = find(args->items[0]);
-  return command ? show_help(command) : unknown(args->items[0]);
+  return command ? show_help(command, false) : unknown(args->items[0]);
 }
 
 static int wrong_usage(const struct mg_command *command, const char *text) {
@@ -103,12 +104,12 @@ static int wrong_usage(const struct mg_command *command, const char *text) {
 static int run(const struct mg_command *command, int argc, char **argv, struct mg_arena *arena) {
   struct mg_strings args;
   struct mg_err err = {0};
-  bool help;
+  enum mg_help help;
   void *options = mg_arena_zero(arena, 1, command->size ? command->size : 1);
   if (!options) return wrong_usage(command, "out of memory");
   int code = mg_options_read(command->options, argc, argv, arena, options, &args, &help, &err);
   if (code < 0) return wrong_usage(command, err.text);
-  if (help) return show_help(command);
+  if (help) return show_help(command, help == MG_HELP_ALL);
   if (args.count && !command->args) {
     mg_err_set(&err, MG_E_USAGE, "takes no argument \"%s\"", args.items[0]);
     return wrong_usage(command, err.text);

@@ -31,7 +31,7 @@ struct manifests_options {
   struct mg_policy_files files;
   const char *ns, *name, *image, *tls_secret, *ca_file, *out, *chart;
   struct mg_opt_int replicas, timeout, tls_port, plain_port, https_port;
-  bool self_signed, cert_manager, service_monitor, live_context, values;
+  bool self_signed, cert_manager, service_monitor, live_context, pull_secrets, values;
   uint32_t conditions; /* enum conditions */
 };
 
@@ -51,6 +51,7 @@ static const struct mg_option options[] = {
     {"cert-manager", NULL, &mg_o_flag, AT(cert_manager), .doc = "let cert-manager make and renew it"},
     {"tls-secret", "NAME", &mg_o_text, AT(tls_secret), .doc = "Secret with tls.crt and tls.key; NAME-tls if not given"},
     {"live-context", NULL, &mg_o_flag, AT(live_context), .doc = "let the server watch what policies need"},
+    {"pull-secrets", NULL, &mg_o_flag, AT(pull_secrets), .doc = "let the server read pull secrets, where a Role does"},
     {"service-monitor", NULL, &mg_o_flag, AT(service_monitor), .doc = "for the Prometheus operator"},
     {"match-conditions", "HOW", &mg_o_word, AT(conditions), .words = condition_words, .def = "basic",
      .doc = "basic, or derived: Pods that no policy is about stay in the API server"},
@@ -202,21 +203,30 @@ static mg_node rule_of(struct work *w, mg_node rules, mg_str group) {
 }
 
 /* liveContext: what the server may watch, as rules of a role; absent where it need not. */
-static void set_live_context(struct work *w) {
+static uint32_t set_live_context(struct work *w) {
   uint32_t needs = w->options->live_context ? mg_live_kinds(mg_snapshot_needs(w->snapshot)) : 0;
   mg_node rules = mg_make(&w->doc, MG_ARRAY);
   for (enum mg_context_kind i = 0; i < MG_CTX_KINDS; i++)
     if (needs & MG_CTX_BIT(i))
       push(MG_GET(rule_of(w, rules, mg_str_of(mg_context_group(i))), "resources"), mg_str_of(mg_context_resource(i)));
   if (needs) mg_put(w->variables, MG_S("liveContext"), rules);
-  mg_put(w->variables, MG_S("mountToken"), mg_make_text(&w->doc, MG_BOOL, needs ? MG_S("true") : MG_S("false")));
   if (w->options->live_context && !needs) mg_buf_lit(&w->notes, "--live-context: these policies need nothing of the cluster\n");
+  return needs;
+}
+
+/* A token is for who asks the API server. */
+static void set_reading(struct work *w) {
+  bool images = mg_images_needed(w->snapshot), secrets = w->options->pull_secrets && images;
+  bool token = set_live_context(w) || secrets;
+  set_true(w, "registries", images);
+  set_true(w, "pullSecrets", secrets);
+  mg_put(w->variables, MG_S("mountToken"), mg_make_text(&w->doc, MG_BOOL, token ? MG_S("true") : MG_S("false")));
+  if (w->options->pull_secrets && !images) mg_buf_lit(&w->notes, "--pull-secrets: these policies ask no registry\n");
 }
 
 static int set_variables(struct work *w, struct mg_err *err) {
   int code = set_options(w, err);
-  set_live_context(w);
-  set_true(w, "registries", mg_images_needed(w->snapshot));
+  set_reading(w);
   if (code == 0) code = mg_manifests_files(w->variables, mg_str_of(w->options->name), &w->sources, err);
   if (code < 0) return code;
   mg_manifests_rules(w->variables, w->snapshot, &w->notes);

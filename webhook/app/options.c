@@ -7,6 +7,8 @@
 #include <strings.h>
 #include <time.h>
 
+#include "kube/quantity.h"
+
 #define ENV_NAME 80
 #define LIST_MAX 65536
 
@@ -60,6 +62,23 @@ static int read_number(const struct mg_option *option, const char *value, struct
     return mg_err_set(err, MG_E_USAGE, "must be a whole number from %" PRId64 " to %" PRId64 ", not \"%s\"", option->min,
                       option->max, value);
   *(struct mg_opt_int *)dst = (struct mg_opt_int){true, number};
+  return 0;
+}
+
+static int read_size(const struct mg_option *option, const char *value, struct mg_arena *arena, void *dst, struct mg_err *err) {
+  struct mg_quantity q;
+  struct mg_err why;
+  (void)arena;
+  bool good = mg_quantity_parse(mg_str_of(value), &q, &why) == 0 && mg_quantity_whole(q);
+  int64_t bytes = good ? mg_quantity_value(q) : 0;
+  if (!good || bytes < option->min || bytes > option->max) {
+    char least[MG_QUANTITY_TEXT], most[MG_QUANTITY_TEXT];
+    mg_str from = mg_quantity_text(mg_quantity_of(option->min, MG_BINARY_SI), least);
+    mg_str to = mg_quantity_text(mg_quantity_of(option->max, MG_BINARY_SI), most);
+    return mg_err_set(err, MG_E_USAGE, "must be bytes such as 8Mi, from %.*s to %.*s, not \"%s\"", MG_FMT(from), MG_FMT(to),
+                      value);
+  }
+  *(struct mg_opt_int *)dst = (struct mg_opt_int){true, bytes};
   return 0;
 }
 
@@ -154,6 +173,7 @@ const struct mg_option_type mg_o_flag = {.flag = true, .read = read_flag};
 const struct mg_option_type mg_o_text = {.read = read_text};
 const struct mg_option_type mg_o_list = {.repeat = true, .read = read_list};
 const struct mg_option_type mg_o_number = {.read = read_number};
+const struct mg_option_type mg_o_size = {.read = read_size};
 const struct mg_option_type mg_o_word = {.read = read_word};
 const struct mg_option_type mg_o_time = {.read = read_time};
 
@@ -206,13 +226,18 @@ static int read_option(struct reading *r, int argc, char **argv, int *index) {
   return code < 0 ? mg_err_wrap(r->err, "--%s", option->name) : 0;
 }
 
-static int read_arguments(struct reading *r, int argc, char **argv, bool *ret_help) {
+static enum mg_help help_wanted(const char *arg) {
+  if (strcmp(arg, "--help-all") == 0) return MG_HELP_ALL;
+  return strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0 ? MG_HELP : MG_HELP_NONE;
+}
+
+static int read_arguments(struct reading *r, int argc, char **argv, enum mg_help *ret_help) {
   bool all = false;
   for (int i = 0; i < argc; i++) {
     int code = 0;
     if (all || argv[i][0] != '-' || !argv[i][1]) code = append(r->args, argv[i], r->arena, r->err);
     else if (strcmp(argv[i], "--") == 0) all = true;
-    else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) *ret_help = true;
+    else if (help_wanted(argv[i])) *ret_help = help_wanted(argv[i]);
     else code = read_option(r, argc, argv, &i);
     if (code < 0 && !*ret_help) return code;
   }
@@ -255,10 +280,10 @@ static int read_variable(struct reading *r, const struct mg_option *option, bool
 }
 
 int mg_options_read(const struct mg_option *options, int argc, char **argv, struct mg_arena *arena, void *dst,
-                    struct mg_strings *ret_args, bool *ret_help, struct mg_err *err) {
+                    struct mg_strings *ret_args, enum mg_help *ret_help, struct mg_err *err) {
   struct reading r = {.options = options, .arena = arena, .dst = dst, .args = ret_args, .err = err};
   *ret_args = (struct mg_strings){0};
-  *ret_help = false;
+  *ret_help = MG_HELP_NONE;
   int code = read_arguments(&r, argc, argv, ret_help);
   if (code < 0 || *ret_help) return *ret_help ? 0 : code;
   for (size_t i = 0; options[i].name; i++) {
@@ -270,19 +295,22 @@ int mg_options_read(const struct mg_option *options, int argc, char **argv, stru
   return 0;
 }
 
-void mg_options_help(struct mg_buf *out, const struct mg_option *options) {
+bool mg_options_help(struct mg_buf *out, const struct mg_option *options, bool all) {
   int width = (int)sizeof "help" + 1;
+  bool whole = true;
   for (const struct mg_option *o = options; o->name; o++) {
-    if (o->aside) continue;
+    if (o->aside && !all) continue;
     int n = (int)strlen(o->name) + 2 + (o->value ? (int)strlen(o->value) + 1 : 0);
     if (n > width) width = n;
   }
   for (const struct mg_option *o = options; o->name; o++) {
     char left[ENV_NAME];
-    if (o->aside) continue;
+    whole &= all || !o->aside;
+    if (o->aside && !all) continue;
     snprintf(left, sizeof left, "--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
     mg_buf_printf(out, "  %-*s  %s", width, left, o->doc);
     if (o->def) mg_buf_printf(out, " [%s]", o->def);
     mg_buf_byte(out, '\n');
   }
+  return whole;
 }

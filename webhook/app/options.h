@@ -21,7 +21,7 @@ struct mg_option {
   const char *def; /* as it would be typed */
   const char *const *words;
   int64_t min, max;
-  bool aside; /* no line of its own in the help, which is to fit a screen: the command's `more` tells of it */
+  bool aside; /* rarely needed: left out of --help, which is to fit a screen, and shown by --help-all */
 };
 #define MG_OPTIONS_END {0}
 #define MG_OPTIONS_MAX 64
@@ -35,17 +35,20 @@ extern const struct mg_option_type mg_o_flag;   /* bool */
 extern const struct mg_option_type mg_o_text;   /* const char *, not empty */
 extern const struct mg_option_type mg_o_list;   /* struct mg_strings, of none empty */
 extern const struct mg_option_type mg_o_number; /* struct mg_opt_int, min to max */
+extern const struct mg_option_type mg_o_size;   /* struct mg_opt_int: bytes as a quantity (8Mi), min to max */
 extern const struct mg_option_type mg_o_word;   /* uint32_t: index into words, letters' case aside */
 extern const struct mg_option_type mg_o_time;   /* struct mg_opt_int: Unix seconds */
 
-/* Reads the arguments behind the command's name, then the environment for what they do not give, then defaults, to dst
- * (zeroed by the caller). Everything else is in ret_args, in order; behind `--` all is. *ret_help: --help or -h was there and
- * nothing else was looked at. Strings are borrowed, or in the arena. MG_E_USAGE, MG_E_NOMEM, MG_E_LIMIT. */
-int mg_options_read(const struct mg_option *options, int argc, char **argv, struct mg_arena *arena, void *dst,
-                    struct mg_strings *ret_args, bool *ret_help, struct mg_err *err);
+enum mg_help { MG_HELP_NONE, MG_HELP, MG_HELP_ALL };
 
-/* The lines of help, one an option, at most 80 columns if their texts allow. */
-void mg_options_help(struct mg_buf *out, const struct mg_option *options);
+/* Reads the arguments behind the command's name, then the environment for what they do not give, then defaults, to dst (zeroed
+ * by the caller). Everything else is in ret_args, in order; behind `--` all is. *ret_help: --help, -h or --help-all was there
+ * and nothing else was looked at. Strings are borrowed, or in the arena. MG_E_USAGE, MG_E_NOMEM, MG_E_LIMIT. */
+int mg_options_read(const struct mg_option *options, int argc, char **argv, struct mg_arena *arena, void *dst,
+                    struct mg_strings *ret_args, enum mg_help *ret_help, struct mg_err *err);
+
+/* The lines of help, one an option, at most 80 columns if their texts allow. False: some were left out, being aside. */
+bool mg_options_help(struct mg_buf *out, const struct mg_option *options, bool all);
 
 /* A date (its first second, UTC) or an RFC 3339 timestamp, as Unix seconds; years 1970 to 9999. */
 bool mg_time_read(const char *text, int64_t *ret_unix);

@@ -9,7 +9,6 @@
 
 #define LOAD_ARENA ((size_t)1 << 30)
 #define DIAG_TEXT ((size_t)1 << 20)
-#define USUAL_DIR "policies"
 #define BUILT_IN "policies/baseline/"
 
 struct load {
@@ -76,10 +75,10 @@ static int add_paths(struct load *load, const struct mg_strings *paths, bool con
 }
 
 static int gather(struct load *load, const struct mg_policy_files *files, struct mg_err *err) {
-  static const char *usual[] = {USUAL_DIR};
+  static const char *usual[] = {MG_POLICIES_USUAL};
   struct stat info;
   struct mg_strings policies = files->policies;
-  if (policies.count == 0 && stat(USUAL_DIR, &info) == 0) policies = (struct mg_strings){usual, 1};
+  if (policies.count == 0 && stat(MG_POLICIES_USUAL, &info) == 0) policies = (struct mg_strings){usual, 1};
   int code = policies.count ? add_paths(load, &policies, false, err) : add_built_in(load, err);
   return code < 0 ? code : add_paths(load, &files->context, true, err);
 }

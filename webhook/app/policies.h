@@ -3,6 +3,8 @@
 #include "app/options.h"
 #include "policy/policy.h"
 
+#define MG_POLICIES_USUAL "policies" /* the directory that is taken without a path, if it exists */
+
 struct mg_policy_files {
   struct mg_strings policies, context;
 };

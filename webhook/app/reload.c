@@ -1,16 +1,21 @@
 #include "app/reload.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include "app/answer.h"
+#include "app/confine.h"
 #include "app/inputs.h"
 #include "base/log.h"
+#include "base/pulse.h"
 #include "base/watch.h"
 #include "cluster/live.h"
+#include "http/metrics.h"
 #include "http/server.h"
 
 #define LOOK_ARENA ((size_t)64 << 20)
@@ -18,7 +23,6 @@
 #define TRIES 8 /* at files that change while they are read */
 #define TRY_AGAIN_MS 10
 #define TIDY_MS 100
-#define USUAL_DIR "policies" /* what mg_load_policies takes without a path */
 
 enum set_id { SET_POLICIES, SET_CREDENTIALS, SETS };
 
@@ -38,6 +42,7 @@ struct staged {
 
 struct mg_reload {
   struct mg_reload_options options;
+  const struct mg_sandbox *sandbox; /* NULL: none */
   struct mg_watch *watch;
   struct mg_answerer *answerer;
   struct mg_http_server *server;
@@ -96,7 +101,7 @@ static void look_at_paths(struct mg_reload *reload, const struct mg_strings *pat
 }
 
 static void look_at_policies(struct mg_reload *reload, uint64_t *hash) {
-  static const char *usual[] = {USUAL_DIR};
+  static const char *usual[] = {MG_POLICIES_USUAL};
   const struct mg_policy_files *files = &reload->options.policies;
   struct mg_arena arena;
   mg_arena_init(&arena, LOOK_ARENA, 0);
@@ -134,7 +139,7 @@ static int stage_policies(struct mg_reload *reload, struct staged *staged) {
   int code = mg_load_policies_into(&reload->options.policies, &sources, &said, &staged->snapshot);
   if (code < 0) return policy_error(&said, code, &staged->err);
   if (reload->options.dry_run) mg_snapshot_set_dry_run(staged->snapshot);
-  return 0;
+  return reload->sandbox ? mg_confine_fits(reload->sandbox, staged->snapshot, &staged->err) : 0;
 }
 
 static int stage_credentials(struct mg_reload *reload, struct staged *staged) {
@@ -186,10 +191,15 @@ static uint64_t look(struct mg_reload *reload, enum set_id id) {
 
 /* ---- one attempt ---- */
 
-static void log_reload(enum mg_log_level level, const char *msg, enum set_id id, const char *error) {
+static void log_reload(struct mg_reload *reload, enum mg_log_level level, const char *msg, enum set_id id, const char *error) {
+  struct mg_serving serving = mg_answerer_serving(reload->answerer);
+  char content[20];
   struct mg_log_line line;
+  snprintf(content, sizeof content, "%012" PRIx64, serving.content);
   mg_log_begin(&line, level, msg);
   mg_log_str(&line, "what", mg_str_of(kinds[id].name));
+  mg_log_int(&line, "generation", (int64_t)serving.generation);
+  mg_log_str(&line, "content", mg_str_of(content));
   if (error) mg_log_str(&line, "error", mg_str_of(error));
   mg_log_end(&line);
 }
@@ -204,8 +214,8 @@ static void finish(struct mg_reload *reload, enum set_id id, int code, const str
   pthread_mutex_unlock(&reload->lock);
   set->failed = code < 0;
   mg_answerer_reloaded(reload->answerer, code == 0);
-  if (code == 0) log_reload(MG_LOG_INFO, "reloaded", id, NULL);
-  else if (news) log_reload(MG_LOG_ERROR, "not reloaded, the old one serves on", id, err->text);
+  if (code == 0) log_reload(reload, MG_LOG_INFO, "reloaded", id, NULL);
+  else if (news) log_reload(reload, MG_LOG_ERROR, "not reloaded, the old one serves on", id, err->text);
 }
 
 static void pause_ms(int64_t ms) {
@@ -227,25 +237,46 @@ static int stage_whole(struct mg_reload *reload, enum set_id id, struct staged *
   return mg_err_set(&staged->err, MG_E_IO, "changes while it is read");
 }
 
-static void attempt(struct mg_reload *reload, enum set_id id) {
+/* Files that were only touched, or written again as they were. */
+static bool is_same(struct mg_reload *reload, const struct staged *staged) {
+  return staged->snapshot && mg_snapshot_content(staged->snapshot) == mg_answerer_serving(reload->answerer).content;
+}
+
+static void attempt(struct mg_reload *reload, enum set_id id, bool poked) {
   __attribute__((cleanup(staged_fini))) struct staged staged = {0};
   int code = stage_whole(reload, id, &staged);
-  if (code == 0) code = kinds[id].use(reload, &staged);
+  bool same = code == 0 && !poked && is_same(reload, &staged);
+  if (same && !reload->sets[id].failed) return;
+  if (code == 0 && !same) code = kinds[id].use(reload, &staged);
   finish(reload, id, code, &staged.err);
+}
+
+/* Once. */
+static void tell_blind(struct mg_reload *reload, bool *told) {
+  struct mg_log_line line;
+  if (*told || !mg_watch_blind(reload->watch)) return;
+  *told = true;
+  mg_log_begin(&line, MG_LOG_WARN, "not every directory can be watched: changes are looked for from time to time");
+  mg_log_int(&line, "every_ms", reload->options.poll_ms);
+  mg_log_end(&line);
 }
 
 static void *run(void *arg) {
   struct mg_reload *reload = arg;
   int64_t poll_ms = reload->options.poll_ms;
+  bool told = false;
   for (bool tidy = true;;) {
+    tell_blind(reload, &told);
     enum mg_watch_why why = mg_watch_wait(reload->watch, tidy ? poll_ms : TIDY_MS, reload->options.quiet_ms);
     if (why == MG_WATCH_STOPPED) return NULL;
+    mg_pulse_begin("reload");
     for (enum set_id id = 0; id < SETS; id++) {
       const struct set *set = &reload->sets[id];
       bool again = why == MG_WATCH_POKED || (why == MG_WATCH_TIME && tidy && set->failed);
-      if (again || look(reload, id) != set->seen) attempt(reload, id);
+      if (again || look(reload, id) != set->seen) attempt(reload, id, why == MG_WATCH_POKED);
     }
     tidy = mg_answerer_tidy(reload->answerer);
+    mg_pulse_end();
   }
 }
 
@@ -267,6 +298,10 @@ int mg_reload_new(const struct mg_reload_options *options, struct mg_reload **re
   for (enum set_id id = 0; id < SETS; id++) reload->sets[id].seen = look(reload, id);
   *ret = reload;
   return 0;
+}
+
+void mg_reload_confine(struct mg_reload *reload, const struct mg_sandbox *sandbox) {
+  reload->sandbox = sandbox;
 }
 
 int mg_reload_start(struct mg_reload *reload, struct mg_answerer *answerer, struct mg_http_server *server, int64_t expires,
@@ -298,6 +333,15 @@ void mg_reload_free(struct mg_reload *reload) {
 
 void mg_reload_poke(struct mg_reload *reload) {
   mg_watch_poke(reload->watch);
+}
+
+void mg_reload_metrics(struct mg_reload *reload, struct mg_buf *out) {
+  static const char name[] = "mlgate_config_reload_failing";
+  mg_metrics_head(out, name, "gauge", "1: there is something newer that cannot be used, so that the old one serves on.");
+  pthread_mutex_lock(&reload->lock);
+  for (enum set_id id = 0; id < SETS; id++)
+    mg_buf_printf(out, "%s{what=\"%s\"} %d\n", name, kinds[id].name, reload->sets[id].error[0] != '\0');
+  pthread_mutex_unlock(&reload->lock);
 }
 
 bool mg_reload_ready(struct mg_reload *reload, struct mg_buf *out) {
