@@ -8,7 +8,7 @@ declare -A packages=(
            libcurl4-openssl-dev libgnutls28-dev zlib1g-dev libzstd-dev ca-certificates"
   [test]="libcmocka-dev curl jq openssl python3 python3-yaml python3-jsonpatch python3-jsonschema"
   [lint]="clang shellcheck"
-  [registry]="docker-registry" # Debian starts it where there is an init: for machines that are thrown away
+  [registry]="docker-registry skopeo buildah" # a service would start with the next boot: for machines that are thrown away
 )
 
 wanted=()
@@ -41,7 +41,9 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+gate=/usr/sbin/policy-rc.d # what it forbids is not started when it is installed
+if [ -e "$gate" ]; then gate=''; else printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" install -m 755 /dev/stdin "$gate"; fi
+trap 'rm -f "$log"; [ -z "$gate" ] || "${as_root[@]}" rm -f "$gate"' EXIT
 apt() { # a lock held by somebody else is waited for, not an error
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3 "$@"
 }
