@@ -89,6 +89,8 @@ class Connection:
         self.api.asked.append((time.monotonic(), path, query))
         if not token or token.group(1) != self.api.token:
             return self.refuse(401, "Unauthorized")
+        if path in self.api.single:
+            return self.reply(*self.api.single[path])
         if kind is None or kind in self.api.absent:
             return self.refuse(404, "the server could not find the requested resource")
         faults = self.api.faults.get((kind, "watch" if "watch" in query else "list"), [])
@@ -137,6 +139,7 @@ class Api:
     def __init__(self, token="first-token"):
         self.token, self.port, self.version, self.oldest = token, harness.free_port(), 1000, 0
         self.objects = {kind: {} for kind in PATHS.values()}
+        self.single = {}  # path -> (status, object or bytes), for a GET of one object
         self.events, self.asked, self.faults, self.absent = [], [], {}, set()
         self.changed, self.connections = threading.Condition(), set()
         self.bookmarks, self.watch_seconds, self.lasting, self.stopping = 0.5, 600, False, True

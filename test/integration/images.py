@@ -1,10 +1,8 @@
 #!/usr/bin/python3
-"""imageSize against a registry that says what it is told to: serve, check and image; slow, broken and absent registries."""
+"""imageSize in serve, check and image, over plain HTTP; slow, broken and absent registries."""
 import base64
 import contextlib
-import hashlib
 import http.client
-import http.server
 import json
 import os
 import re
@@ -14,139 +12,32 @@ import tempfile
 import threading
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
-import harness  # noqa: E402
-from harness import expect  # noqa: E402
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from registry_fixture import (MIB, SAFETENSORS, SLOW, TAR, Layer, Stub, ask, expect, harness, pod, run_all,  # noqa: E402
+                              tar_head)
 
-MIB = 1 << 20
-SLOW = 4 if "asan" in harness.BUILD else 1
-MANIFEST, CONFIG = "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.config.v1+json"
-LAYER = "application/vnd.oci.image.layer.v1.tar"
-
-
-def sha256(data):
-    return "sha256:" + hashlib.sha256(data).hexdigest()
+FILE = "models/model-00001-of-00001.safetensors"
+BASE = [Layer(b"base", 3 * MIB, "ADD rootfs.tar in /", TAR), Layer(b"python", 40 * MIB, "RUN apt-get install python3", TAR)]
+CODE = Layer(tar_head("app/main.py", 4000) + b"import torch", 5 * MIB, "COPY app/ /app/", TAR)
+FAT = Layer(tar_head(FILE, 400 * MIB) + SAFETENSORS, 401 * MIB, "COPY weights/ /models/ # buildkit", TAR)
 
 
-def tar_head(name, size):
-    """The header of one file, as ustar has it."""
-    head = bytearray(512)
-    head[0:len(name)] = name.encode()
-    head[100:108], head[108:116], head[116:124] = b"0000644\0", b"0000000\0", b"0000000\0"
-    head[124:136], head[136:148], head[156:157] = b"%011o\0" % size, b"00000000000\0", b"0"
-    head[257:265] = b"ustar\x0000"
-    head[148:156] = b" " * 8
-    head[148:156] = b"%06o\0 " % sum(head)
-    return bytes(head)
+def says(status, **headers):
+    """A registry that answers everything with this."""
+    def twist(handler, _kind, _what):
+        handler.send(status, b'{"errors":[{"code":"DENIED"}]}', **headers)
+        return True
+
+    return twist
 
 
-class Listener(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128  # what the kernel cannot queue it drops, and a client waits a second before it tries again
+def wants(login):
+    """A registry that answers whom it knows."""
+    def twist(handler, kind, what):
+        known = handler.headers.get("Authorization") == login
+        return not known and says(401, WWW_Authenticate='Basic realm="test"')(handler, kind, what)
 
-
-class Registry:
-    """Manifests and blobs by digest over plain HTTP. A blob is its first bytes and as many zeros as its size says."""
-
-    def __init__(self):
-        self.manifests, self.blobs, self.asked, self.delay, self.status, self.login = {}, {}, [], 0.0, None, None
-        self.lock = threading.Lock()
-        registry = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_):  # pylint: disable=arguments-differ
-                pass
-
-            def do_HEAD(self):
-                registry.answer(self, False)
-
-            def do_GET(self):
-                registry.answer(self, True)
-
-        self.server = Listener(("127.0.0.1", 0), Handler)
-        self.host = f"127.0.0.1:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05})
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
-
-    def send(self, handler, status, body=b"", more=None, with_body=True, size=None):
-        handler.send_response(status)
-        for key, value in (more or {}).items():
-            handler.send_header(key, value)
-        handler.send_header("Content-Length", str(len(body) if size is None else size))
-        handler.end_headers()
-        if with_body:
-            handler.wfile.write(body)
-
-    def answer(self, handler, with_body):
-        with self.lock:
-            self.asked.append((handler.command, handler.path))
-            delay, status = self.delay, self.status
-        with contextlib.suppress(OSError):
-            time.sleep(delay)
-            if self.login and handler.headers.get("Authorization") != self.login:
-                self.send(handler, 401, b"{}", {"WWW-Authenticate": 'Basic realm="test"'}, with_body)
-                return
-            if status:
-                self.send(handler, status, b'{"errors":[{"code":"DENIED"}]}', with_body=with_body)
-                return
-            name, kind, what = handler.path[len("/v2/"):].rsplit("/", 2) if handler.path.count("/") > 3 else ("", "", "")
-            if kind == "manifests" and (name, what) in self.manifests:
-                kind_of, body = self.manifests[name, what]
-                self.send(handler, 200, body, {"Content-Type": kind_of, "Docker-Content-Digest": sha256(body)}, with_body)
-            elif kind == "blobs" and what in self.blobs:
-                self.send_blob(handler, *self.blobs[what], with_body)
-            elif handler.path == "/v2/":
-                self.send(handler, 200, b"{}", with_body=with_body)
-            else:
-                self.send(handler, 404, b'{"errors":[{"code":"MANIFEST_UNKNOWN"}]}', with_body=with_body)
-
-    def send_blob(self, handler, head, size, with_body):
-        wanted = handler.headers.get("Range")
-        if not wanted:
-            self.send(handler, 200, (head + bytes(size - len(head))) if size < MIB else b"", None, with_body and size < MIB, size)
-            return
-        first, last = wanted.removeprefix("bytes=").split("-")
-        first, last = int(first), min(int(last), size - 1)
-        part = head[first:last + 1]
-        part += bytes(last + 1 - first - len(part))
-        self.send(handler, 206, part, {"Content-Range": f"bytes {first}-{last}/{size}"}, with_body)
-
-    def image(self, name, layers, tag="1"):
-        """layers: (first bytes, size, command). Returns the reference."""
-        rows, history, diffs = [], [], []
-        for head, size, command in layers:
-            digest = sha256(head + str(size).encode())
-            self.blobs[digest] = (head, size)
-            rows.append({"mediaType": LAYER, "digest": digest, "size": size})
-            history.append({"created_by": command})
-            diffs.append(digest)
-        config = json.dumps({"architecture": "amd64", "os": "linux", "config": {}, "history": history,
-                             "rootfs": {"type": "layers", "diff_ids": diffs}}).encode()
-        self.blobs[sha256(config)] = (config, len(config))
-        body = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, "layers": rows,
-                           "config": {"mediaType": CONFIG, "digest": sha256(config), "size": len(config)}}).encode()
-        self.manifests[name, tag] = self.manifests[name, sha256(body)] = (MANIFEST, body)
-        return f"{self.host}/{name}:{tag}"
-
-    def count(self, part):
-        with self.lock:
-            return sum(part in path for _, path in self.asked)
-
-
-BASE = [(b"base", 3 * MIB, "ADD rootfs.tar in /"), (b"python", 40 * MIB, "RUN apt-get install python3")]
-WEIGHTS = tar_head("models/model-00001-of-00001.safetensors", 400 * MIB) + (80).to_bytes(8, "little") + b'{"__metadata__":{}}'
-CODE = (tar_head("app/main.py", 4000) + b"import torch", 5 * MIB, "COPY app/ /app/")
-FAT = (WEIGHTS, 401 * MIB, "COPY weights/ /models/ # buildkit")
+    return twist
 
 
 def policy(registry, action="enforce", more="", host=None, timeout="3s"):
@@ -165,15 +56,10 @@ spec: {{host: "{host or registry.host}", insecure: true, timeout: {timeout}}}
 """
 
 
-def pod(*images, name="p"):
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "ml"},
-            "spec": {"containers": [{"name": f"c{i}", "image": image} for i, image in enumerate(images)]}}
-
-
 @contextlib.contextmanager
 def scene(more="", **keys):
     """A registry with images, and a folder with a policy."""
-    with Registry() as registry, tempfile.TemporaryDirectory(prefix="mlgate-images-") as folder:
+    with Stub(None, tls=False) as registry, tempfile.TemporaryDirectory(prefix="mlgate-images-") as folder:
         registry.fat = registry.image("team/llm", [*BASE, CODE, FAT])
         registry.slim = registry.image("team/app", [*BASE, CODE])
         registry.base = registry.image("base/python", BASE)
@@ -229,7 +115,7 @@ def test_check_login():
     """The credentials of whoever runs it."""
     with scene(more=", unknown: deny") as (registry, folder):
         login = base64.b64encode(b"kim:secret").decode()
-        registry.login = f"Basic {login}"
+        registry.twists["team/app"] = wants(f"Basic {login}")
         write(folder, "pods.yaml", pod(registry.slim))
         command = ["check", "--policies", "policy.yaml", "pods.yaml"]
         status, out, _ = harness.run(command, cwd=folder, env={"DOCKER_CONFIG": f"{folder}/none"})
@@ -245,7 +131,7 @@ def test_check_login():
 def test_check_is_parallel():
     """Thirty images of a slow registry take as long as a few."""
     with scene() as (registry, folder):
-        images = [registry.image(f"many/i{i}", [*BASE, (b"x%d" % i, 2 * MIB, "RUN true")]) for i in range(30)]
+        images = [registry.image(f"many/i{i}", [*BASE, Layer(b"x%d" % i, 2 * MIB, "RUN true", TAR)]) for i in range(30)]
         for i, image in enumerate(images):
             write(folder, f"m{i}.yaml", pod(image, name=f"p{i}"))
         registry.delay = 0.2
@@ -307,30 +193,14 @@ def test_image():
 
 # --- serve -----------------------------------------------------------------------------------------------------------
 
-def ask(server, obj, path="/validate", timeout="10s", **more):
-    """On a connection of its own: (response, seconds)."""
-    trust = ssl.create_default_context(cafile=f"{harness.certificates()}/ca.crt")
-    connection = http.client.HTTPSConnection("127.0.0.1", server.port, timeout=30, context=trust)
-    begun = time.monotonic()
-    try:
-        connection.request("POST", f"{path}?timeout={timeout}", json.dumps(harness.review(obj, **more)),
-                           {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        status, body = answer.status, answer.read()
-    finally:
-        connection.close()
-    expect(status == 200, f"HTTP {status}: {body}")
-    return json.loads(body)["response"], time.monotonic() - begun
-
-
 def lookups(server):
     """mlgate_image_lookups_total by result."""
     text = server.get("/metrics")[1].decode()
     return {result: int(count) for result, count in re.findall(r'^mlgate_image_lookups_total{result="(\w+)"} (\d+)$', text, re.M)}
 
 
-def served(folder):
-    return harness.Server([f"{folder}/policy.yaml"], extra=["--threads", "1"])
+def served(folder, extra=()):
+    return harness.Server([f"{folder}/policy.yaml"], extra=["--threads", "1", *extra])
 
 
 def test_serve():
@@ -339,7 +209,7 @@ def test_serve():
         expect(response["allowed"] and not registry.asked, f"/mutate asked {registry.asked}")
         response, _ = ask(server, pod(registry.slim, registry.fat))
         message = response.get("status", {}).get("message", "")
-        expect(not response["allowed"] and "models/model-00001-of-00001.safetensors" in message, f"{response}")
+        expect(not response["allowed"] and FILE in message, f"{response}")
         expect('container "c1"' in message and 'container "c0"' not in message, message)
         asked = len(registry.asked)
         response, _ = ask(server, pod(registry.fat, name="again"))
@@ -380,7 +250,7 @@ def test_serve_slow_registry():
 def test_serve_others_go_on():
     """One thread, thirty reviews that wait: one that asks nothing is answered at once."""
     with scene() as (registry, folder), served(folder) as server:
-        registry.delay = 1.0
+        registry.delay = 0.6
         results = []
 
         def one():
@@ -398,7 +268,7 @@ def test_serve_others_go_on():
             thread.join()
         expect(took < 0.5 * SLOW and waiting, f"{took:.2f} s, answered before: {len(results)}")
         expect(results == [False] * 30, f"{results}")
-        expect(registry.count("team/llm/manifests/1") <= 3, f"{registry.asked}")  # one look-up for all
+        expect(len(registry.requests("team/llm/manifests/1")) <= 3, f"{registry.asked}")  # one look-up for all
 
 
 def test_serve_client_goes():
@@ -446,7 +316,7 @@ def test_serve_no_registry():
 
 def test_serve_denied_by_the_registry():
     with scene() as (registry, folder), served(folder) as server:
-        registry.status = 403
+        registry.twists["team/llm"] = says(403)
         response, _ = ask(server, pod(registry.fat))
         expect(response["allowed"] and len(response.get("warnings", [])) == 1, f"{response}")
         expect(lookups(server).get("denied", 0) == 1, f"{lookups(server)}")
@@ -459,7 +329,7 @@ def test_serve_reload_brings_the_rule():
             file.seek(0)
             file.truncate()
             file.write(whole.replace("imageSize: {weights: deny}", "namespace: {forbid: [default]}"))
-        with served(folder) as server:
+        with served(folder, ["--sandbox", "auto"]) as server:  # one that is required would be closed by now
             response, _ = ask(server, pod(registry.fat))
             expect(response["allowed"] and not registry.asked, f"{response}")
             with open(f"{folder}/policy.yaml", "w", encoding="utf-8") as file:
@@ -471,13 +341,5 @@ def test_serve_reload_brings_the_rule():
             expect(not response["allowed"], f"{response}")
 
 
-def main():
-    tap = harness.Tap()
-    for name, function in sorted(globals().items()):
-        if name.startswith("test_"):
-            tap.run(name[5:].replace("_", " "), function)
-    tap.finish()
-
-
 if __name__ == "__main__":
-    main()
+    run_all(globals(), None)

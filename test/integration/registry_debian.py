@@ -12,7 +12,7 @@ import urllib.parse
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from registry_fixture import (DOCKER_LIST, DOCKER_MANIFEST, INDEX, MANIFEST, SHARD, Layer, Scene, code,  # noqa: E402
-                              cuda_base, expect, harness, pod, sha256, weights_layer)
+                              cuda_base, expect, harness, pod, run_all, sha256, weights_layer)
 
 PROGRAM = shutil.which("docker-registry")
 ALL = ", ".join((INDEX, MANIFEST, DOCKER_LIST, DOCKER_MANIFEST))
@@ -98,7 +98,7 @@ class Real(Scene):
         return self.policy(hosts=[self.host])
 
 
-def test_accept_matrix(scene):
+def test_accept_matrix_of_docker_registry(scene):
     """What a wrong Accept would make of an image, and that mlgate's is not one."""
     scene.push_index("accept/oci", "1")
     scene.push_index("accept/docker", "1", DOCKER_LIST)
@@ -147,18 +147,5 @@ def test_what_is_not_there(scene):
         expect("no such thing" in why, f"{name}: {why}")
 
 
-def main():
-    tap = harness.Tap()
-    tests = [(name[5:].replace("_", " "), function) for name, function in globals().items() if name.startswith("test_")]
-    if not PROGRAM:
-        for name, _ in tests:
-            tap.skip(name, "docker-registry is not installed")
-        tap.finish()
-    with Real() as scene:
-        for name, function in tests:
-            tap.run(name, function, scene)
-    tap.finish()
-
-
 if __name__ == "__main__":
-    main()
+    run_all(globals(), Real, None if PROGRAM else "docker-registry is not installed")

@@ -14,12 +14,12 @@ import tempfile
 import threading
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
+sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir)]
 import harness  # noqa: E402
-from harness import expect  # noqa: E402
+import registry_items  # noqa: E402
+from harness import SLOW, expect  # noqa: E402
 
 KIB, MIB, GB = 1 << 10, 1 << 20, 10**9
-SLOW = 4 if "asan" in harness.MLGATE + harness.BUILD else 1
 OCI, DOCKER = "application/vnd.oci.image.", "application/vnd.docker."
 MANIFEST, INDEX, CONFIG = OCI + "manifest.v1+json", OCI + "index.v1+json", OCI + "config.v1+json"
 DOCKER_MANIFEST, DOCKER_LIST = DOCKER + "distribution.manifest.v2+json", DOCKER + "distribution.manifest.list.v2+json"
@@ -219,7 +219,7 @@ class Stub:
         data, size = self.blobs[digest]
         wanted = re.match(r"bytes=(\d+)-(\d+)$", handler.headers.get("Range", ""))
         if not wanted:
-            handler.send(200, data, Content_Type="application/octet-stream")
+            handler.send(200, data, length=size if handler.command == "HEAD" else None, Content_Type="application/octet-stream")
             return
         first, last = int(wanted[1]), min(int(wanted[2]), size - 1)
         if first >= size:
@@ -300,7 +300,7 @@ class Scene:
         text = ("apiVersion: mlgate.dev/v1\nkind: Policy\nmetadata: {name: images}\n"
                 f"spec: {{rules: [{{imageSize: {{{rule}}}}}]}}\n")
         for i, host in enumerate([self.stub.host, self.other.host] if hosts is None else hosts):
-            spec = {"host": host, "caFile": f"{self.folder}/ca.crt", **more}
+            spec = {"host": host, "caFile": f"{self.folder}/ca.crt", "timeout": f"{3 * SLOW}s", **more}
             spec = {key: value for key, value in spec.items() if value is not None}
             text += f"---\napiVersion: mlgate.dev/v1\nkind: Registry\nmetadata: {{name: r{i}}}\nspec: {json.dumps(spec)}\n"
         return self.write(name, text)
@@ -341,13 +341,13 @@ def pod(*images, name="p", **spec):
             "spec": {"containers": [{"name": f"c{i}", "image": image} for i, image in enumerate(images)], **spec}}
 
 
-def ask(server, obj, path="/validate", timeout="10s"):
+def ask(server, obj, path="/validate", timeout="10s", old=None):
     """On a connection of its own: (response, seconds)."""
     trust = ssl.create_default_context(cafile=f"{harness.certificates()}/ca.crt")
     connection = http.client.HTTPSConnection("127.0.0.1", server.port, timeout=40, context=trust)
     begun = time.monotonic()
     try:
-        connection.request("POST", f"{path}?timeout={timeout}", json.dumps(harness.review(obj)),
+        connection.request("POST", f"{path}?timeout={timeout}", json.dumps(harness.review(obj, old)),
                            {"Content-Type": "application/json"})
         answer = connection.getresponse()
         status, body = answer.status, answer.read()
@@ -357,11 +357,31 @@ def ask(server, obj, path="/validate", timeout="10s"):
     return json.loads(body)["response"], time.monotonic() - begun
 
 
-def run_all(names, scene_type=Scene):
-    """Every function test_…(scene) of a module, with one scene for all."""
-    tap = harness.Tap()
-    with scene_type() as scene:
+def each(cases):
+    """Of one function many tests, each named after its case: called with the case's name and, of a dict, what belongs to it."""
+    def mark(function):
+        function.cases = list(cases.items()) if isinstance(cases, dict) else [(one,) for one in cases]
+        return function
+
+    return mark
+
+
+def run_all(names, scene_type=Scene, missing=None):
+    """Every function test_…(scene) of a module, with one scene for all (scene_type None: with none). missing: why none can be
+    run here. At the end, those that registry_items.py promises must have been among them."""
+    tap, ran = harness.Tap(), set()
+    with scene_type() if scene_type and not missing else contextlib.nullcontext() as scene:
         for name, function in list(names.items()):
-            if name.startswith("test_"):
-                tap.run(name[5:].replace("_", " "), function, scene)
+            if not name.startswith("test_"):
+                continue
+            for case in getattr(function, "cases", [()]):
+                title = ": ".join([name[5:].replace("_", " "), *case[:1]])
+                ran.add(title)
+                if missing:
+                    tap.skip(title, missing)
+                else:
+                    tap.run(title, function, *([scene] if scene_type else []), *case)
+    promised = registry_items.of(os.path.basename(sys.argv[0]))
+    if promised:
+        tap.run("tests that registry_items.py names", lambda: expect(not promised - ran, f"not run: {sorted(promised - ran)}"))
     tap.finish()

@@ -8,8 +8,8 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from registry_fixture import (GB, MANIFEST, MIB, SLOW, Layer, Stub, cuda_base, expect, harness, pod, run_all,  # noqa: E402
-                              sha256, tar_file, weights_layer)
+from registry_fixture import (GB, MANIFEST, MIB, SLOW, Layer, Stub, ask, cuda_base, each, expect, harness, pod,  # noqa: E402
+                              run_all, sha256, tar_file, weights_layer)
 
 
 def twisted(scene, name, twist, layers=None):
@@ -36,12 +36,12 @@ def padded_manifest(scene, name, size):
     return f"{scene.stub.host}/{name}:1"
 
 
-def test_manifest_of_4_mib(scene):
+def test_manifest_of_4_mib_and_one_more(scene):
     expect(scene.known(padded_manifest(scene, "limit/most", 4 * MIB))["layers"], "")
     expect_why(scene, padded_manifest(scene, "limit/over", 4 * MIB + 1), "too large")
 
 
-def test_endless_manifest(scene):
+def test_endless_body(scene):
     def endless(handler, kind, _):
         if handler.command != "GET" or kind != "manifests":
             return False
@@ -83,7 +83,7 @@ def drip(handler, _kind, _what):
     return True
 
 
-def test_slow_body(scene):
+def test_slow_loris_body(scene):
     """The time-out is of the whole request, not of the next byte."""
     def slow(handler, kind, what):
         return handler.command == "GET" and drip(handler, kind, what)
@@ -148,37 +148,37 @@ def test_errors_are_told_apart(scene):
         expect_why(scene, twisted(scene, f"status/{status}", say), word)
 
 
-def test_429_is_honoured(scene):
+def in_three_seconds():
+    return email.utils.formatdate(time.time() + 3, usegmt=True)
+
+
+@each({"seconds": lambda: {"Retry_After": "2"}, "HTTP-date": lambda: {"Retry_After": in_three_seconds()},
+       "without Retry-After": dict})
+def test_429_is_honoured(scene, name, header):
     """The registry is left alone, for every image of it, until the time that it says; in seconds or as a date."""
-    def date():
-        return email.utils.formatdate(time.time() + 3, usegmt=True)
+    with Stub(scene.folder) as stub:
+        stub.image("a/first", cuda_base())
+        other = stub.image("a/other", cuda_base())
 
-    for name, header in (("seconds", lambda: {"Retry_After": "2"}), ("date", lambda: {"Retry_After": date()}), ("silent", dict)):
-        with Stub(scene.folder) as stub:
-            stub.image("a/first", cuda_base())
-            other = stub.image("a/other", cuda_base())
+        def say(handler, _kind, _what):
+            handler.send(429, b"Too Many Requests", **header())
+            return True
 
-            def say(handler, _kind, _what, header=header):
-                handler.send(429, b"Too Many Requests", **header())
-                return True
-
-            stub.twists["a/first"] = say
-            with scene.server(scene.policy(hosts=[stub.host], name="throttled.yaml")) as server:
-                response = harness.answer(server, "/validate", harness.review(pod(f"{stub.host}/a/first:1")))
-                expect(response["allowed"] and "could not be looked into" in str(response.get("warnings")), f"{name}: {response}")
-                response = harness.answer(server, "/validate", harness.review(pod(other, name="q")))
-                expect(not stub.requests("a/other"), f"{name}: it was asked all the same")
-                if name == "silent":
-                    continue
-                late = [stub.image(f"a/late{i}", cuda_base()) for i in range(60)]  # trouble with one is remembered for a while
-                while late and not stub.requests("/a/late"):
-                    time.sleep(0.2)
-                    harness.answer(server, "/validate", harness.review(pod(late.pop())))
-                expect(stub.requests("/a/late"), f"{name}: never asked again")
+        stub.twists["a/first"] = say
+        with scene.server(scene.policy(hosts=[stub.host], name="throttled.yaml")) as server:
+            response = harness.answer(server, "/validate", harness.review(pod(f"{stub.host}/a/first:1")))
+            expect(response["allowed"] and "could not be looked into" in str(response.get("warnings")), f"{response}")
+            response = harness.answer(server, "/validate", harness.review(pod(other, name="q")))
+            expect(not stub.requests("a/other"), "it was asked all the same")
+            late = [stub.image(f"a/late{i}", cuda_base()) for i in range(60)]  # trouble with one is remembered for a while
+            while name != "without Retry-After" and late and not stub.requests("/a/late"):
+                time.sleep(0.2)
+                harness.answer(server, "/validate", harness.review(pod(late.pop())))
+            expect(name == "without Retry-After" or stub.requests("/a/late"), "never asked again")
 
 
-def test_quota_is_left_to_the_nodes(scene):
-    """What is left of it is no longer spent; a HEAD costs none."""
+def test_ratelimit_remaining_0(scene):
+    """What is left of the quota is the nodes'; a HEAD costs none."""
     with Stub(scene.folder) as stub:
         image = stub.image("hub/image", cuda_base())
 
@@ -190,7 +190,14 @@ def test_quota_is_left_to_the_nodes(scene):
             return True
 
         stub.twists["hub/image"] = low
-        why = scene.why(image, policy=scene.policy(hosts=[stub.host]))
+        policy = scene.policy(hosts=[stub.host])
+        with scene.server(policy) as server:
+            ask(server, pod(image))
+            _, text = server.get("/metrics")
+            for name, value in (("limit", 100), ("remaining", 0)):
+                line = f'mlgate_registry_quota_{name}{{host="{stub.host}"}} {value}'
+                expect(line in text.decode().split("\n"), f"no {line}")
+        why = scene.why(image, policy=policy)
         expect("quota" in why, why)
         expect(not stub.requests("hub/image", "GET"), "a pull was spent")
 
@@ -227,7 +234,7 @@ def test_other_manifest_for_a_digest(scene):
 
 # --- ranges ----------------------------------------------------------------------------------------------------------
 
-def test_range_is_ignored(scene):
+def test_range_ignored_by_200(scene):
     """The whole layer is sent: enough is taken, the rest is left."""
     layer = weights_layer()
 
@@ -248,7 +255,7 @@ def test_range_is_ignored(scene):
     expect(scene.stub.sent - before < 50 * MIB, f"{scene.stub.sent - before} bytes were taken")
 
 
-def test_range_of_a_tiny_layer(scene):
+def test_range_416_of_a_tiny_layer(scene):
     """416, though the manifest says 2 GB: nothing is proven, nothing goes wrong."""
     layer = Layer(b"", 2 * GB, "COPY . /app")
 
@@ -271,8 +278,8 @@ def test_layer_is_gone(scene):
 
 
 def test_layer_cannot_be_read(scene):
-    """An error there is no proof of innocence: the image is not known."""
-    layer = weights_layer()
+    """An error there is no proof of innocence: that the image has no weights is not known."""
+    layer = Layer(weights_layer().data, 5 * GB, "COPY . /app")
 
     def broken(handler, kind, what):
         if kind != "blobs" or what != layer.digest:
@@ -280,7 +287,13 @@ def test_layer_cannot_be_read(scene):
         handler.send(500, b"")
         return True
 
-    expect_why(scene, twisted(scene, "range/broken", broken, [layer]), "answers 500")
+    image = twisted(scene, "range/broken", broken, [layer])
+    found = scene.known(image)["layers"][0]
+    expect(not found["lookedInto"] and "answers 500" in found["unread"], f"{found}")
+    status, report, err = scene.check(pod(image), policy=scene.policy("weights: deny, unknown: deny"))
+    expect(status == 1, f"exit {status}: {err} {report}")
+    message = report["results"][0]["violations"][0]["message"]
+    expect("whose layer 1 of 1 (4.66 GiB) could not be looked into" in message and "answers 500" in message, message)
 
 
 # --- redirects -------------------------------------------------------------------------------------------------------

