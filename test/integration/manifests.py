@@ -283,6 +283,10 @@ def options(work):
                     if o["kind"] == "NetworkPolicy"] for folder in ("baseline", "addons/images.yaml")}
     same("a way out to registries where a policy asks them", out,
          {"baseline": ["mlgate"], "addons/images.yaml": ["mlgate", "mlgate-registries"]})
+    for folder, reads in (("addons/images.yaml", True), ("baseline", False)):
+        server = one(render("--policies", TOP / "policies" / folder, "--pull-secrets"), "Deployment")["spec"]["template"]["spec"]
+        same(f"a token and the option for pull secrets with {folder}",
+             (server["automountServiceAccountToken"], "--pull-secrets" in server["containers"][0]["args"]), (reads, reads))
     same("a monitor that selects the Service", one(objects, "ServiceMonitor")["spec"]["selector"]["matchLabels"].items()
          <= one(objects, "Service")["metadata"]["labels"].items(), True)
     args = [a for a in container["args"] if not a.startswith(("--policies=", "--tls-"))]

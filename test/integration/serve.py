@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The server from outside: start, routes, refusals that the API server can show, and the way it stops."""
 import concurrent.futures
+import http.client
 import json
 import os
 import signal
@@ -107,7 +108,7 @@ def old_tls_is_refused(server):
 
 
 def stops(number):
-    """Not ready at once, answers while it stops, exit 0."""
+    """Not ready at once, answers while it stops, tells its figures until the end, exit 0."""
     with harness.Server([BASELINE], grace=1) as server:
         harness.answer(server, "/mutate", body())
         failures, done = [], threading.Event()
@@ -121,13 +122,23 @@ def stops(number):
                 except Exception as wrong:  # pylint: disable=broad-except
                     failures.append(wrong)
                     return
-        thread = threading.Thread(target=client)
-        thread.start()
+
+        def scraper():
+            while not done.is_set():
+                try:
+                    server.get("/metrics")
+                except (OSError, http.client.HTTPException):
+                    return
+
+        threads = [threading.Thread(target=client), threading.Thread(target=scraper)]
+        for thread in threads:
+            thread.start()
         time.sleep(0.1)
         server.process.send_signal(number)
         status = server.process.wait(40)
         done.set()
-        thread.join()
+        for thread in threads:
+            thread.join()
         expect(status == 0, f"exit {status}: {server.logged()}")
         expect(not failures, f"while stopping: {failures}")
 
