@@ -26,8 +26,8 @@ trap 'exit 130' INT TERM
 fail() { echo "bench: $*" >&2; exit 1; }
 
 build() {
-  read -r -a libs <<<"$(pkg-config --libs libmicrohttpd openssl jansson yaml-0.1 libpcre2-8 libcurl zlib libzstd gnutls) -ldl"
-  local flags=(-std=gnu17 -O2 -g -Wall -Wextra -I webhook -pthread) name
+  read -r -a libs <<<"$(pkg-config --libs libmicrohttpd openssl jansson yaml-0.1 libpcre2-8 libcurl zlib libzstd gnutls) -lcmocka -ldl"
+  local flags=(-std=gnu17 -O2 -g -Wall -Wextra -I webhook -I test -pthread) name
   for name in echo micro; do
     "${CC:-gcc}" "${flags[@]}" -o "$bench/$name" "test/bench/$name.c" "$lib" -Wl,--as-needed "${libs[@]}"
   done

@@ -1,0 +1,3 @@
+module mlgate.dev/bench
+
+go 1.26.0
