@@ -41,8 +41,10 @@ HARDEN_LD_WANTED := '-pie -Wl,-z,relro,-z,now,-z,noexecstack' -Wl,-z,separate-co
 OPT_release = -O2 -g $(HARDEN) -fPIE
 # Sanitizers make gcc's flow warnings wrong; the release build and lint have judged them.
 OPT_asan = -w -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -fPIE
+OPT_tsan = -w -O1 -g -fno-omit-frame-pointer -fsanitize=thread -fPIE
 LD_release = $(HARDEN_LD)
 LD_asan = -fsanitize=address,undefined -fno-sanitize-recover=all -pie
+LD_tsan = -fsanitize=thread -pie
 
 PACKAGES := libmicrohttpd openssl jansson yaml-0.1 libpcre2-8 libcurl zlib libzstd gnutls
 LIBS = $(eval LIBS := $(shell pkg-config --libs $(PACKAGES)))$(LIBS)
@@ -61,6 +63,7 @@ OBJ := $(SRC:webhook/%.c=$(B)/obj/%.o)
 LIB_OBJ := $(filter-out $(B)/obj/app/main.o,$(OBJ)) $(B)/obj/embedded.o
 EMBEDDED := $(sort $(wildcard webhook/*/*.yaml policies/baseline/*.yaml))
 UNIT := $(patsubst test/unit/%.c,$(B)/unit/%,$(sort $(wildcard test/unit/test_*.c)))
+TORTURE := $(patsubst test/%.c,$(B)/%.o,$(sort $(wildcard test/torture/*.c))) $(B)/torture/main.o
 DRIVER := $(patsubst test/%.c,$(B)/%,$(sort $(wildcard test/*_driver.c)))
 
 # --- build -----------------------------------------------------------------------------------------------------------
@@ -113,13 +116,39 @@ $(DRIVER): $(B)/%: test/%.c $(B)/libmlgate.a $(B)/.flags
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP $(LDFLAGS_ALL) -o $@ $< $(B)/libmlgate.a $(LIBS)
 
--include $(OBJ:.o=.d) $(B)/obj/embedded.d $(UNIT:=.d) $(DRIVER:=.d)
+# What fails calls on purpose is not itself watched by the sanitizers, whose own definitions it calls (gcc's; VARIANT=asan).
+$(B)/torture/%.o: test/torture/%.c $(B)/.flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) -std=gnu17 $(WARN) -O1 -g -fno-omit-frame-pointer -fPIE -MMD -MP -c -o $@ $<
+
+$(B)/torture/main.o: webhook/app/main.c $(B)/.flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -Dmain=mlgate_main -MMD -MP -c -o $@ $<
+
+$(B)/torture/torture: $(TORTURE) $(B)/libmlgate.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -rdynamic -o $@ $^ $(LIBS)
+
+# The clients of make abuse and make soak; the server is what a VARIANT is of.
+ABUSE := build/abuse/victim build/abuse/attack build/abuse/clock.so
+build/abuse/%.so: test/abuse/%.c
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) -std=gnu17 -O2 -g $(WARN) -fPIC -shared -o $@ $<
+build/abuse/%: test/abuse/%.c test/abuse/tool.h
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) -std=gnu17 -O2 -g $(WARN) -o $@ $< -lssl -lcrypto -lm
+
+-include $(OBJ:.o=.d) $(B)/obj/embedded.d $(UNIT:=.d) $(DRIVER:=.d) $(TORTURE:.o=.d)
 
 # --- what people run -------------------------------------------------------------------------------------------------
 
 JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
-.PHONY: deps run test asan unit golden integration lint bench e2e e2e-load e2e-build identity conditions limits manifests readme \
+.PHONY: deps run test asan tsan unit golden integration lint torture abuse soak rolling bench connections e2e e2e-load e2e-build \
+  identity conditions limits manifests monitoring promtool readme \
   container binaries clean distclean help
 deps:  ## install the Debian packages that building and testing need, if any is missing
 	@scripts/deps.sh build test
@@ -135,6 +164,13 @@ test: deps  ## unit, golden and integration tests
 asan:  ## the same tests, built with the address and undefined-behaviour sanitizers
 	@$(MAKE) VARIANT=asan test
 
+# What has threads: the server, its registry, its watches; and what asks them.
+THREADS := test_(cluster_api|context|feed|http|log|metrics|registry|registry_parts|registry_trouble|reload|tls|wait)
+THREADS := $(THREADS)|(certs|images|live|registry[a-z_]*|reload|serve)[.]py
+tsan: deps  ## tests of what has threads, built with the thread sanitizer (ONLY=REGEXP: other programs)
+	@$(MAKE) $(JOBS) VARIANT=tsan binaries
+	@ONLY='$(or $(ONLY),$(THREADS))' test/run build/tsan build/tsan/mlgate unit integration
+
 unit golden integration: deps  ## one suite of them; UPDATE=1 make golden rewrites what is expected
 	@$(MAKE) $(JOBS) binaries
 	@test/run $(B) $(BIN) $@
@@ -145,10 +181,34 @@ lint:  ## layers, sizes, banned functions, headers alone, both compilers, shellc
 	@scripts/deps.sh build test lint
 	@CPPFLAGS='$(CPPFLAGS_ALL)' WARN='$(WARN)' test/lint/run.sh
 
+torture:  ## every allocation and system call of whole lives of mlgate fails once (SAMPLE=N points a scene; TIMES=N in a row; SCENE=serve, …)
+	@scripts/deps.sh build test
+	@$(MAKE) $(JOBS) CC=gcc VARIANT=asan build/asan/mlgate build/asan/torture/torture
+	@MLGATE='$(CURDIR)/build/asan/mlgate' MLGATE_BUILD='$(CURDIR)/build/asan' PYTHONDONTWRITEBYTECODE=1 test/torture/torture.py \
+	  $(if $(SAMPLE),--sample '$(SAMPLE)') $(if $(SCENE),--scene '$(SCENE)') $(if $(WORKERS),--workers '$(WORKERS)') $(if $(TIMES),--times '$(TIMES)')
+abuse: deps  ## every row of what a network can do to a server, beside a load that must not notice (ROW=N; VARIANT=asan|tsan)
+	@$(MAKE) $(JOBS) $(BIN) $(DRIVER) $(ABUSE)
+	@$(ABUSED) test/abuse/abuse.py $(ROW)
+
+soak: deps  ## reloads and rotations every 100 ms, abuse and valid load together (TIME=600 seconds; VARIANT=asan|tsan)
+	@$(MAKE) $(JOBS) $(BIN) $(DRIVER) $(ABUSE)
+	@$(ABUSED) test/abuse/soak.py $(TIME)
+
+rolling: deps  ## SIGTERM at full load beside a second replica (TIMES=100)
+	@$(MAKE) $(JOBS) $(BIN) $(DRIVER) $(ABUSE)
+	@$(ABUSED) test/abuse/rolling.py $(TIMES)
+
+ABUSED = MLGATE='$(CURDIR)/$(BIN)' MLGATE_BUILD='$(CURDIR)/$(B)' VARIANT='$(VARIANT)' PYTHONDONTWRITEBYTECODE=1
+
 bench:  ## benchmarks (test/bench/run.sh)
 	@scripts/deps.sh build test
 	@$(MAKE) $(JOBS) build/mlgate
 	@test/bench/run.sh build/mlgate
+
+connections:  ## benchmarks of handshakes and idle connections, beside a webhook in Go (Go 1.26; test/bench/connections.sh)
+	@scripts/deps.sh build test
+	@$(MAKE) $(JOBS) build/mlgate
+	@test/bench/connections.sh build/mlgate
 
 e2e:  ## a real control plane in front of it (Go 1.26; CORE=1: without operators; RUN=REGEXP: only these cases)
 	@$(MAKE) $(JOBS) build/mlgate
@@ -177,6 +237,12 @@ identity:  ## DIR=…: mlgate check and a real API server must say the same of e
 
 manifests: $(BIN)  ## write what is generated of manifests/, from policies/baseline
 	@scripts/manifests.sh $(BIN) manifests
+
+monitoring: $(BIN)  ## write what is generated of manifests/monitoring, from its rules and a server's metrics
+	@scripts/monitoring.sh $(BIN) manifests/monitoring
+
+promtool:  ## build/tools/promtool, out of Debian's package and without installing it; tests of alerts are left out where it is absent
+	@scripts/promtool.sh build/tools
 
 readme: $(BIN)  ## write README's table of rules
 	@scripts/readme.sh $(BIN) README.md

@@ -58,7 +58,7 @@ int main(int argc, char **argv) {
   struct mg_strings rest;
   struct mg_arena arena;
   struct mg_err err = {0};
-  bool help = false;
+  enum mg_help help;
   mg_arena_init(&arena, 1 << 20, 0);
   if (mg_options_read(options, argc - 1, argv + 1, &arena, &given, &rest, &help, &err) < 0) fail(err.text);
   if (help || rest.count > 0) fail("takes options only");

@@ -19,6 +19,7 @@ import yaml
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MLGATE = os.environ.get("MLGATE", os.path.join(TOP, "build", "mlgate"))
 BUILD = os.environ.get("MLGATE_BUILD", os.path.join(TOP, "build", "release"))
+SLOW = {"asan": 4, "tsan": 8}.get(os.path.basename(BUILD), 1)  # how much longer things may take under a sanitizer
 SHARED = os.environ.get("SHARED", os.path.join(os.path.dirname(TOP), "shared"))
 
 
@@ -103,8 +104,9 @@ def dump_yaml(value):
 # --- running mlgate --------------------------------------------------------------------------------------------------
 
 def environment(more=None):
-    """Ours without MLGATE_*, which would be options."""
-    return {**{key: value for key, value in os.environ.items() if not key.startswith("MLGATE_")}, **(more or {})}
+    """Ours without MLGATE_*, which would be options; MLGATE_SANDBOX=require runs every server of the tests in it."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("MLGATE_") or key == "MLGATE_SANDBOX"}
+    return {**kept, **(more or {})}
 
 
 def run(args, cwd=None, stdin=b"", timeout=60, env=None):

@@ -119,6 +119,7 @@ allowed() {
   } | sort -u
 }
 look() {
+  local authorities
   equal "user" 65532:65532 "$(config .config.User)"
   equal "entry point" '["/usr/bin/mlgate","serve"]' "$(config .config.Entrypoint)"
   equal "nothing after it" null "$(config .config.Cmd)"
@@ -128,6 +129,8 @@ look() {
   (cd "$root" && find . ! -type d | sed 's/^\.//' | sort) >"$work/files"
   sed 's/^/# /' "$work/files"
   result "only the program, its libraries, passwd, public authorities" "$(diff <(allowed) "$work/files")"
+  authorities=$(grep -c '^-----BEGIN CERT' "$root/etc/ssl/certs/ca-certificates.crt" || true)
+  result "public authorities by the hundred" "$([ "$authorities" -ge 100 ] || echo "$authorities")"
   result "nothing set-user-id, writable by others, or anybody's but root's" \
     "$(find "$root" ! -type l \( -perm /6022 -o ! -user root -o ! -group root \) -printf '%M %u:%g /%P\n')"
   echo "# size: $(du -sb --apparent-size "$root" | cut -f1) bytes in $(wc -l <"$work/files") files"

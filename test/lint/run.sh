@@ -10,7 +10,7 @@ read -r -a flags <<<"-std=gnu17 -O2 $CPPFLAGS $WARN"
 shopt -s nullglob
 headers=(webhook/*/*.h)
 sources=(webhook/*/*.c)
-tests=(test/*.c test/unit/*.c test/fuzz/*.c test/bench/*.c)
+tests=(test/*.c test/unit/*.c test/torture/*.c test/fuzz/*.c test/bench/*.c test/abuse/*.c)
 scripts=(scripts/*.sh test/run test/*/*.sh .ci/run)
 broken=0
 
