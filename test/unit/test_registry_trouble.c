@@ -47,6 +47,16 @@ static void test_bad_bodies(void **state) {
   assert_int_equal(once(MG_S("no reference!"), MG_REGISTRY_INVALID, why).answer, MG_IMAGE_UNKNOWN);
 }
 
+/* Nothing limits a domain but the reference that it is in; what is said of it is as long as ever. */
+static void test_long_host(void **state) {
+  (void)state;
+  char host[900], why[512];
+  for (size_t i = 0; i < sizeof host; i++) host[i] = i % 60 == 59 ? '.' : 'a';
+  host[sizeof host - 1] = '\0';
+  assert_int_equal(once(mg_str_of(text_of("%s/t/a:1", host)), MG_REGISTRY_INVALID, why).answer, MG_IMAGE_UNKNOWN);
+  has(mg_str_of(why), "no host that can be asked");
+}
+
 /* What is remembered is not asked again. */
 static void test_troubles(void **state) {
   (void)state;
@@ -265,8 +275,8 @@ static void test_mirror(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(test_statuses), TEST(test_bad_bodies), TEST(test_troubles), TEST(test_throttled), TEST(test_quota),
-      TEST(test_basic), TEST(test_token), TEST(test_insufficient), TEST(test_redirect), TEST(test_tls),
+      TEST(test_statuses), TEST(test_bad_bodies), TEST(test_long_host), TEST(test_troubles), TEST(test_throttled),
+      TEST(test_quota), TEST(test_basic), TEST(test_token), TEST(test_insufficient), TEST(test_redirect), TEST(test_tls),
       TEST(test_mirror),
   };
   return cmocka_run_group_tests(tests, setup, teardown);

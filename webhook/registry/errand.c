@@ -8,6 +8,7 @@
 #include "registry/errand_login.h"
 
 #define ARENA_MAX ((size_t)256 << 10)
+#define LONGEST_NAME 253 /* of DNS; a reference may have a longer one */
 
 int64_t mg_errand_clock(void) {
   struct timespec t;
@@ -40,9 +41,12 @@ static void finish(struct mg_errand *e, const struct mg_answer *answer) {
 
 static void begin_endpoint(struct mg_errand *e);
 
+_Static_assert(LONGEST_NAME + 3 < MG_WHY_MAX, "there is room behind the name");
 void mg_errand_fail(struct mg_errand *e, enum mg_registry_result result, int status, const char *format, ...) {
   va_list args;
-  int n = snprintf(e->why, sizeof e->why, "%.*s: ", MG_FMT(e->endpoints[e->endpoint]));
+  mg_str name = e->endpoints[e->endpoint];
+  if (name.n > LONGEST_NAME) name.n = LONGEST_NAME;
+  int n = snprintf(e->why, sizeof e->why, "%.*s: ", MG_FMT(name));
   va_start(args, format);
   vsnprintf(e->why + n, sizeof e->why - (size_t)n, format, args);
   va_end(args);
