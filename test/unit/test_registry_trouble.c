@@ -150,6 +150,34 @@ static void test_basic(void **state) {
   assert_int_equal(stub_count("HEAD "), 2);
 }
 
+/* What a login has opened closes with it, though the token would be good for longer. */
+static void test_login_taken_away(void **state) {
+  (void)state;
+  const char *path = text_of("%s/config.json", root);
+  struct mg_registry_options options = plain_options();
+  struct mg_err err;
+  publish_image("t/a", "1", "x", 1);
+  publish_image("t/a", "2", "y", 2);
+  for (size_t i = 0; i < stub.count; i++) stub.routes[i].needs = "Authorization: Basic " ALICE;
+  stub_add((struct stub_route){.path = "/v2/", .status = 401, .headers = BASIC});
+  put_auth(path, ALICE);
+  options.auth_file = path;
+  struct mg_registry *r = open_with(&options);
+  struct mg_registry_session *s = session_of(r);
+  struct mg_image_query q = query_of(here("t/a:1"));
+  struct result one = settle(s, &q);
+  known(&one);
+  options.auth_file = NULL;
+  assert_int_equal(mg_registry_configure(r, &options, &err), 0);
+  q = query_of(here("t/a:2"));
+  one = settle(s, &q);
+  assert_int_equal(one.answer, MG_IMAGE_UNKNOWN);
+  has(one.why, "it wants credentials for that, and there are none");
+  mg_registry_session_free(s);
+  mg_registry_free(r);
+  unlink(path);
+}
+
 static const char *bearer(void) {
   return text_of("WWW-Authenticate: Basic realm=\"x\"\r\nWWW-Authenticate: Bearer realm=\"http://127.0.0.1:%d/token?a=b\","
                  "service=\"s t\",scope=\"repository:t/a:pull,push\"\r\n", stub.port);
@@ -275,8 +303,9 @@ static void test_mirror(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(test_statuses), TEST(test_bad_bodies), TEST(test_long_host), TEST(test_troubles), TEST(test_throttled),
-      TEST(test_quota), TEST(test_basic), TEST(test_token), TEST(test_insufficient), TEST(test_redirect), TEST(test_tls),
+      TEST(test_statuses),     TEST(test_bad_bodies), TEST(test_long_host),        TEST(test_troubles),
+      TEST(test_throttled),    TEST(test_quota),      TEST(test_basic),            TEST(test_login_taken_away),
+      TEST(test_token),        TEST(test_insufficient), TEST(test_redirect),       TEST(test_tls),
       TEST(test_mirror),
   };
   return cmocka_run_group_tests(tests, setup, teardown);

@@ -175,6 +175,9 @@ static void begin_endpoint(struct mg_errand *e) {
   mg_str name = e->endpoints[e->endpoint];
   e->host = mg_str_is(name, "docker.io") ? MG_S("registry-1.docker.io") : name;
   e->document = document_of(e, name);
+  e->auth_file = e->document && e->document->auth_file.n ? e->document->auth_file.p : e->settings->auth_file;
+  e->token_name = mg_arena_printf(&e->arena, "%.*s %.*s %s", MG_FMT(e->order.repository), MG_FMT(e->order.scope),
+                                  e->auth_file ? e->auth_file : "");
   e->hops = 0;
   e->total = -1;
   e->retried = false;
@@ -274,8 +277,6 @@ static void copy_order(struct mg_errand *e, const struct mg_errand_order *order)
   e->order.accept = copy(arena, order->accept);
   e->order.range = copy(arena, order->range);
   e->order.scope = mg_arena_dup(arena, order->scope);
-  e->token_name = e->order.repository;
-  if (order->scope.n) e->token_name = mg_arena_printf(arena, "%.*s %.*s", MG_FMT(order->repository), MG_FMT(order->scope));
 }
 
 bool mg_errand_start(struct mg_errands *all, struct mg_settings *settings, const struct mg_errand_order *order) {

@@ -193,9 +193,7 @@ static void next_login(struct mg_errand *e, const struct mg_challenge *challenge
 static void find_logins(struct mg_errand *e) {
   mg_str name = e->endpoints[e->endpoint];
   struct mg_login more[MG_LOGINS_MAX];
-  const char *path = e->settings->auth_file;
-  if (e->document && e->document->auth_file.n) path = e->document->auth_file.p;
-  e->keyring = mg_origin_keyring(&e->all->origins, path);
+  e->keyring = mg_origin_keyring(&e->all->origins, e->auth_file);
   e->login_count = mg_keyring_match(e->order.pulls, name, e->order.repository, e->logins);
   uint32_t count = mg_keyring_match(e->keyring, name, e->order.repository, more);
   for (uint32_t i = 0; i < count && e->login_count < MG_LOGINS_MAX; i++) e->logins[e->login_count++] = more[i];

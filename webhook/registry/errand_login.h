@@ -9,11 +9,12 @@ struct mg_errand {
   struct mg_settings *settings;
   struct mg_arena arena;
   struct mg_errand_order order;
-  mg_str token_name; /* the repository, and the scope */
   mg_str endpoints[2];
   uint32_t endpoint_count, endpoint;
   const struct mg_registry_host *document; /* that speaks of the endpoint; NULL: none */
   mg_str host;                             /* of the endpoint's API */
+  const char *auth_file;                   /* with the logins for it; NULL: none */
+  mg_str token_name;                       /* the repository, the scope, and that file: what is no longer named opens nothing */
   struct mg_target target;
   const char *url;
   uint32_t hops;

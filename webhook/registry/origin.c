@@ -9,7 +9,7 @@
 #define ORIGINS_MAX 1024
 #define TOKENS_MAX 4096
 #define FILES_MAX 64
-#define NAME_MAX_BYTES 1024
+#define NAME_MAX_BYTES 2048
 
 struct token {
   struct mg_entry entry;
