@@ -35,7 +35,7 @@ static void ask(struct mg_peek_layer *at, enum mg_peek_stage stage, int64_t from
     fail(at, MG_REGISTRY_UNREACHABLE, "too little memory to look into it");
 }
 
-/* The same blob may be another image's. */
+/* The same blob may be another image's. What belies this one is not told of others: it may be a mistake, or the repository's lie. */
 static bool is_measured(struct mg_peek_layer *at) {
   struct mg_registry *r = at->peeks->order.registry;
   pthread_mutex_lock(&r->lock);
@@ -196,7 +196,7 @@ static void on_answer(void *ctx, const struct mg_answer *a) {
       [MG_STAGE_BYTES] = take_bytes};
   struct mg_peek_layer *at = ctx;
   bool belied = is_belied(at, a);
-  if (at->stage == MG_STAGE_SIZE && at->held > 0) keep_measure(at);
+  if (at->stage == MG_STAGE_SIZE && at->held > 0 && !belied) keep_measure(at);
   if (belied) {
     end(at, MG_PEEKED);
   } else if (a->result == MG_REGISTRY_FETCHED) {
