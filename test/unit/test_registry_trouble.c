@@ -45,6 +45,7 @@ static void test_bad_bodies(void **state) {
   assert_int_equal(once(here("t/a:1"), MG_REGISTRY_INVALID, why).answer, MG_IMAGE_UNKNOWN);
   has(mg_str_of(why), "too large");
   assert_int_equal(once(MG_S("no reference!"), MG_REGISTRY_INVALID, why).answer, MG_IMAGE_UNKNOWN);
+  assert_int_equal(once(MG_S("/a:1"), MG_REGISTRY_INVALID, why).answer, MG_IMAGE_UNKNOWN);
 }
 
 /* Nothing limits a domain but the reference that it is in; what is said of it is as long as ever. */
@@ -105,6 +106,31 @@ static void test_quota(void **state) {
   assert_int_equal(once(here("t/a:1"), MG_REGISTRY_THROTTLED, why).answer, MG_IMAGE_UNKNOWN);
   has(mg_str_of(why), "quota");
   assert_int_equal(stub_count("GET "), 0);
+}
+
+/* A registry that does not answer keeps its own images waiting, and no other's. */
+static void test_silent(void **state) {
+  (void)state;
+  stub_add((struct stub_route){.path = "/v2/h/", .hang = true});
+  publish_image("t/a", "1", "x", 1);
+  mg_str silent = mg_str_of(text_of("127.0.0.1:%d", stub.port)), other = mg_str_of(text_of("localhost:%d", stub.port));
+  struct mg_registry_host hosts[] = {{.host = silent, .insecure = true, .timeout_ms = 5000},
+                                     {.host = other, .insecure = true, .timeout_ms = 5000}};
+  struct mg_registry_options options = {.hosts = hosts, .host_count = 2};
+  struct mg_registry *r = open_with(&options);
+  struct mg_registry_session *waits = session_of(r), *s = session_of(r);
+  for (int i = 0; i < 100; i++) {
+    struct mg_image_query q = query_of(here(text_of("h/a:%d", i)));
+    assert_int_equal(ask(waits, &q).answer, MG_IMAGE_WAIT);
+  }
+  struct mg_image_query q = query_of(mg_str_of(text_of("%.*s/t/a:1", MG_FMT(other))));
+  assert_int_equal(ask(s, &q).answer, MG_IMAGE_WAIT);
+  assert_true(mg_registry_session_wait(s, 4000));
+  struct result one = ask(s, &q);
+  known(&one);
+  mg_registry_session_free(waits);
+  mg_registry_session_free(s);
+  mg_registry_free(r);
 }
 
 /* ---- credentials ---- */
@@ -306,7 +332,7 @@ int main(void) {
       TEST(test_statuses),     TEST(test_bad_bodies), TEST(test_long_host),        TEST(test_troubles),
       TEST(test_throttled),    TEST(test_quota),      TEST(test_basic),            TEST(test_login_taken_away),
       TEST(test_token),        TEST(test_insufficient), TEST(test_redirect),       TEST(test_tls),
-      TEST(test_mirror),
+      TEST(test_mirror),       TEST(test_silent),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

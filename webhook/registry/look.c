@@ -6,6 +6,7 @@
 #include "registry/inner.h"
 
 #define LOOKS_AT_ONCE 64
+#define LOOKS_OF_ONE 48 /* of one registry: one that does not answer must not keep all others waiting */
 #define LOOK_MS 60000
 #define TOO_LONG "asking for it took too long"
 #define ARENA_MAX ((size_t)256 << 10)
@@ -32,10 +33,13 @@ static uint32_t bases_of(const struct mg_image_query *query) {
   return query->base_count < MG_QUERY_BASES_MAX ? query->base_count : MG_QUERY_BASES_MAX;
 }
 
+static mg_str domain_of(mg_str reference) {
+  return (mg_str){reference.p, mg_str_find(reference, '/')};
+}
+
 mg_str mg_query_platform(const struct mg_settings *settings, const struct mg_image_query *query) {
   if (query->platform.n) return query->platform;
-  mg_str domain = {query->reference.p, mg_str_find(query->reference, '/')};
-  const struct mg_registry_host *host = mg_settings_host(settings, domain);
+  const struct mg_registry_host *host = mg_settings_host(settings, domain_of(query->reference));
   return host ? host->platform : (mg_str){0};
 }
 
@@ -342,19 +346,40 @@ static void begin(struct mg_look *look) {
 
 /* ---- the thread ---- */
 
+_Static_assert(2 * LOOKS_OF_ONE >= LOOKS_AT_ONCE, "no two registries have all that may run");
+static uint32_t running_at(const struct mg_registry *r, mg_str domain) {
+  uint32_t n = 0;
+  for (const struct mg_look *look = r->looks; look; look = look->next)
+    n += look->begun && mg_str_eq(domain_of(look->wants->reference), domain);
+  return n;
+}
+
+/* The oldest whose turn it is; they stand newest first. With the lock. */
+static struct mg_look *next_to_begin(const struct mg_registry *r) {
+  uint32_t running = 0;
+  struct mg_look *look = NULL;
+  mg_str full = {0}; /* there cannot be two */
+  for (struct mg_look *at = r->looks; at; at = at->next) {
+    running += at->begun;
+    look = at;
+  }
+  for (; running < LOOKS_AT_ONCE && look; look = look->prev) {
+    mg_str domain = domain_of(look->wants->reference);
+    if (look->begun || (full.p && mg_str_eq(domain, full))) continue;
+    if (running_at(r, domain) < LOOKS_OF_ONE) return look;
+    full = domain;
+  }
+  return NULL;
+}
+
 void mg_looks_begin(struct mg_registry *r) {
   for (;;) {
-    uint32_t running = 0;
-    struct mg_look *oldest = NULL; /* they stand newest first */
     pthread_mutex_lock(&r->lock);
-    for (struct mg_look *look = r->looks; look; look = look->next) {
-      if (look->begun) running++;
-      else oldest = look;
-    }
+    struct mg_look *next = next_to_begin(r);
     pthread_mutex_unlock(&r->lock);
-    if (!oldest || running >= LOOKS_AT_ONCE) return;
-    oldest->begun = true;
-    begin(oldest);
+    if (!next) return;
+    next->begun = true;
+    begin(next);
   }
 }
 
