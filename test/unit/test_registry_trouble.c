@@ -2,6 +2,7 @@
 #include "registry_scene.h"
 
 #include "certs/certs.h"
+#include "registry/transfer.h"
 
 /* ---- what goes wrong ---- */
 
@@ -131,6 +132,30 @@ static void test_silent(void **state) {
   mg_registry_session_free(waits);
   mg_registry_session_free(s);
   mg_registry_free(r);
+}
+
+static void count_end(void *ctx, const struct mg_transfer_reply *reply) {
+  *(int *)ctx += reply->end == MG_TRANSFER_ANSWERED;
+}
+
+/* The same of requests, of which an image may need many. */
+static void test_silent_host(void **state) {
+  (void)state;
+  stub_add((struct stub_route){.path = "/h", .hang = true});
+  stub_add((struct stub_route){.path = "/", .status = 200});
+  struct mg_transfers *all = mg_transfers_new();
+  int silent = 0, answered = 0;
+  struct mg_transfer_request r = {
+      .method = "GET", .url = text_of("http://127.0.0.1:%d/h", stub.port), .timeout_ms = 20000, .done = count_end, .ctx = &silent};
+  assert_non_null(all);
+  for (int i = 0; i < MG_TRANSFERS_MAX + 10; i++) assert_true(mg_transfer_start(all, &r));
+  r.url = text_of("http://localhost:%d/", stub.port);
+  r.ctx = &answered;
+  assert_true(mg_transfer_start(all, &r));
+  for (int i = 0; i < 200 && !answered; i++) mg_transfers_turn(all, 20);
+  mg_transfers_free(all);
+  assert_int_equal(silent, 0);
+  assert_int_equal(answered, 1);
 }
 
 /* ---- credentials ---- */
@@ -332,7 +357,7 @@ int main(void) {
       TEST(test_statuses),     TEST(test_bad_bodies), TEST(test_long_host),        TEST(test_troubles),
       TEST(test_throttled),    TEST(test_quota),      TEST(test_basic),            TEST(test_login_taken_away),
       TEST(test_token),        TEST(test_insufficient), TEST(test_redirect),       TEST(test_tls),
-      TEST(test_mirror),       TEST(test_silent),
+      TEST(test_mirror),       TEST(test_silent),     TEST(test_silent_host),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include "base/pulse.h"
+#include "registry/target.h"
 
+#define RUNNING_OF_ONE 96 /* of one host: one that does not answer must not keep all others waiting */
 #define HEADERS_MAX ((size_t)256 << 10)
 
 struct transfer {
@@ -20,6 +22,7 @@ struct transfer {
   CURL *curl;
   struct curl_slist *headers;
   bool running, cut_off, guarded, no_memory;
+  struct mg_target target;
   struct mg_transfer_request request; /* only max, cut, guard, done and ctx */
   char *body;
   size_t n, cap, header_bytes;
@@ -284,11 +287,19 @@ static bool set_taking(struct transfer *t) {
   return good && curl_easy_setopt(c, CURLOPT_PRIVATE, t) == CURLE_OK;
 }
 
+_Static_assert(2 * RUNNING_OF_ONE >= MG_TRANSFERS_MAX, "no two hosts have all that may run");
+static uint32_t running_at(const struct mg_transfers *all, const char *where) {
+  uint32_t n = 0;
+  for (const struct transfer *t = all->first; t; t = t->next) n += t->running && strcmp(t->target.where, where) == 0;
+  return n;
+}
+
 static void run_next(struct mg_transfers *all) {
+  const char *full = NULL; /* there cannot be two */
   for (struct transfer *t = all->first; t && all->running < MG_TRANSFERS_MAX; t = t->next) {
-    if (t->running || curl_multi_add_handle(all->multi, t->curl) != CURLM_OK) continue;
-    t->running = true;
-    all->running++;
+    if (t->running || (full && strcmp(t->target.where, full) == 0)) continue;
+    if (running_at(all, t->target.where) >= RUNNING_OF_ONE) full = t->target.where;
+    else if (curl_multi_add_handle(all->multi, t->curl) == CURLM_OK) t->running = true, all->running++;
   }
 }
 
@@ -302,6 +313,7 @@ bool mg_transfer_start(struct mg_transfers *all, const struct mg_transfer_reques
   *(all->last ? &all->last->next : &all->first) = t;
   all->last = t;
   t->curl = curl_easy_init();
+  (void)mg_target_read(r->url, &t->target); /* what is no URL fails on its way */
   if (!t->curl || !set_headers(t, r) || !set_tls(t->curl, r) || !set_way(t, r) || !set_taking(t)) {
     drop(t);
     return false;
