@@ -13,6 +13,7 @@
 #define MG_QUERY_KEY_MAX ((size_t)64 << 10)
 #define MG_QUERY_BASES_MAX 64
 #define MG_LOOKS_MAX 1024
+#define MG_LOOKS_OF_ONE_MAX 768 /* of one registry */
 
 struct mg_look;
 
@@ -114,7 +115,7 @@ mg_str mg_facts_place(mg_str reference, mg_str platform, char room[MG_NAME_ROOM]
 
 /* ---- look.c; the lock is held ---- */
 
-/* The look of that key, or a new one; what was asked waits for it. MG_E_LIMIT: there are MG_LOOKS_MAX already; MG_E_NOMEM. */
+/* The look of that key, or a new one; what was asked waits for it. MG_E_LIMIT: there are too many already; MG_E_NOMEM. */
 int mg_look_join(struct mg_registry *registry, const struct mg_image_query *query, struct mg_asked *asked);
 void mg_asked_leave(struct mg_asked *asked); /* waits no more */
 /* Takes everything that is in the cache. True: all; else something must be fetched, or the trouble that answers it comes back. */

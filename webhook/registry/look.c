@@ -184,9 +184,12 @@ static struct mg_look *new_look(struct mg_registry *r, const struct mg_image_que
 
 int mg_look_join(struct mg_registry *r, const struct mg_image_query *query, struct mg_asked *asked) {
   struct mg_look *look = r->looks;
-  while (look && !(look->settings == r->settings && mg_str_eq(look->key, asked->key))) look = look->next;
+  uint32_t of_one = 0;
+  mg_str domain = domain_of(query->reference);
+  for (; look && !(look->settings == r->settings && mg_str_eq(look->key, asked->key)); look = look->next)
+    of_one += mg_str_eq(domain_of(look->wants->reference), domain);
   if (!look) {
-    if (r->look_count >= MG_LOOKS_MAX) return MG_E_LIMIT;
+    if (r->look_count >= MG_LOOKS_MAX || of_one >= MG_LOOKS_OF_ONE_MAX) return MG_E_LIMIT;
     look = new_look(r, query, asked->key);
     if (!look) return MG_E_NOMEM;
     look->next = r->looks;

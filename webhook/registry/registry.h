@@ -23,7 +23,7 @@
 #define MG_REGISTRY_HEADS_MAX 64                  /* layers whose size is asked for at a time */
 #define MG_REGISTRY_TAG_SECONDS 60                /* that a tag is taken for the same digest */
 #define MG_REGISTRY_REVIEW_MAX 1024               /* images of one review */
-#define MG_REGISTRY_RUN_MAX 16384                 /* images of one run of a command, 1,024 at a time */
+#define MG_REGISTRY_RUN_MAX 16384                 /* images of one run of a command, 768 of a registry at a time */
 #define MG_REGISTRY_FACTS_MAX 10000               /* images in memory; the least recently used goes first */
 
 /* The API server, for the pull secrets of pods. "": none. */

@@ -80,8 +80,7 @@ static bool begin(struct mg_registry *r, const struct mg_image_query *query, str
     int code = mg_look_join(r, query, asked);
     if (code == 0) return true;
     if (code == MG_E_LIMIT && asked->session->patient) return false; /* it will be asked again */
-    asked->why = code == MG_E_LIMIT ? MG_S("no more than " TEXT(MG_LOOKS_MAX) " images are looked up at a time")
-                                    : MG_S("too little memory to look at it");
+    asked->why = code == MG_E_LIMIT ? MG_S("too many images are looked up already") : MG_S("too little memory to look at it");
     mg_registry_add(r, MG_REGISTRY_THROTTLED);
   }
   return false;
