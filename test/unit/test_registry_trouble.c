@@ -158,6 +158,52 @@ static void test_silent_host(void **state) {
   assert_int_equal(answered, 1);
 }
 
+/* Sends the beginning of a large body, as far as it is taken. */
+static void pour(int listener, int *fd, size_t *left) {
+  static const char head[] = "HTTP/1.1 200 x\r\nContent-Length: 999999999\r\n\r\n", body[65536];
+  if (*fd < 0 && (*fd = accept(listener, NULL, NULL)) >= 0)
+    assert_int_equal(send(*fd, head, sizeof head - 1, MSG_NOSIGNAL), sizeof head - 1);
+  for (ssize_t n = 1; *fd >= 0 && *left >= sizeof body && n > 0;) {
+    n = send(*fd, body, sizeof body, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n > 0) *left -= (size_t)n;
+  }
+}
+
+static void count_held(void *ctx, const struct mg_transfer_reply *reply) {
+  if (reply->end == MG_TRANSFER_NOMEM) ++*(int *)ctx;
+}
+
+/* And of the memory for replies that are not whole yet. */
+static void test_endless(void **state) {
+  (void)state;
+  struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t size = sizeof at;
+  int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), fd = -1, full = 0, answered = 0;
+  assert_int_equal(bind(listener, (struct sockaddr *)&at, sizeof at), 0);
+  assert_int_equal(listen(listener, 1), 0);
+  assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &size), 0);
+  stub_add((struct stub_route){.path = "/", .status = 200, .body = MG_S("x")});
+  struct mg_transfers *all = mg_transfers_new();
+  size_t left = MG_TRANSFERS_HELD_MAX / 4 * 3;
+  struct mg_transfer_request r = {
+      .method = "GET", .url = text_of("http://127.0.0.1:%d/", ntohs(at.sin_port)), .timeout_ms = 20000,
+      .max = MG_TRANSFERS_HELD_MAX, .done = count_held, .ctx = &full};
+  assert_non_null(all);
+  assert_true(mg_transfer_start(all, &r));
+  for (int i = 0; i < 4000 && left >= 65536 && !full; i++) {
+    mg_transfers_turn(all, 1);
+    pour(listener, &fd, &left);
+  }
+  r = (struct mg_transfer_request){.method = "GET", .url = text_of("http://127.0.0.1:%d/", stub.port), .timeout_ms = 2000,
+                                   .max = 10, .done = count_end, .ctx = &answered};
+  assert_true(mg_transfer_start(all, &r));
+  for (int i = 0; i < 100 && !answered; i++) mg_transfers_turn(all, 20);
+  mg_transfers_free(all);
+  close(fd);
+  close(listener);
+  assert_int_equal(answered, 1);
+}
+
 /* ---- credentials ---- */
 
 static void put_auth(const char *path, const char *login) {
@@ -357,7 +403,7 @@ int main(void) {
       TEST(test_statuses),     TEST(test_bad_bodies), TEST(test_long_host),        TEST(test_troubles),
       TEST(test_throttled),    TEST(test_quota),      TEST(test_basic),            TEST(test_login_taken_away),
       TEST(test_token),        TEST(test_insufficient), TEST(test_redirect),       TEST(test_tls),
-      TEST(test_mirror),       TEST(test_silent),     TEST(test_silent_host),
+      TEST(test_mirror),       TEST(test_silent),     TEST(test_silent_host),   TEST(test_endless),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

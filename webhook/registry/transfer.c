@@ -14,6 +14,7 @@
 #include "registry/target.h"
 
 #define RUNNING_OF_ONE 96 /* of one host: one that does not answer must not keep all others waiting */
+#define HELD_OF_ONE (MG_TRANSFERS_HELD_MAX / 4 * 3)
 #define HEADERS_MAX ((size_t)256 << 10)
 
 struct transfer {
@@ -99,6 +100,13 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
 
 /* ---- what comes ---- */
 
+static bool may_hold(const struct transfer *t, size_t more) {
+  size_t held = 0;
+  for (const struct transfer *at = t->all->first; at; at = at->next)
+    if (strcmp(at->target.where, t->target.where) == 0) held += at->cap;
+  return more <= HELD_OF_ONE - held && more <= MG_TRANSFERS_HELD_MAX - t->all->held;
+}
+
 static size_t take_body(char *p, size_t size, size_t count, void *arg) {
   struct transfer *t = arg;
   size_t n = size * count, room = t->request.max - t->n, want = n < room ? n : room;
@@ -106,7 +114,7 @@ static size_t take_body(char *p, size_t size, size_t count, void *arg) {
     size_t cap = t->cap ? t->cap * 2 : 4096;
     while (cap < t->n + want) cap *= 2;
     if (cap > t->request.max) cap = t->request.max;
-    char *body = cap - t->cap > MG_TRANSFERS_HELD_MAX - t->all->held ? NULL : malloc(cap);
+    char *body = may_hold(t, cap - t->cap) ? malloc(cap) : NULL;
     if (!body) {
       t->no_memory = true;
       return 0;
