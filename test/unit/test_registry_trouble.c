@@ -275,6 +275,33 @@ static void test_login_taken_away(void **state) {
   unlink(path);
 }
 
+/* What is still under way when credentials come fails without them, and that is not held against who asks with them. */
+static void test_login_given(void **state) {
+  (void)state;
+  const char *path = text_of("%s/config.json", root);
+  struct mg_registry_options options = plain_options();
+  struct mg_err err;
+  publish_image("t/a", "1", "x", 1);
+  for (size_t i = 0; i < stub.count; i++) stub.routes[i].needs = "Authorization: Basic " ALICE;
+  stub_add((struct stub_route){.path = "/v2/", .status = 401, .headers = BASIC});
+  struct mg_registry *r = open_with(&options);
+  struct mg_registry_session *before = session_of(r), *s = session_of(r);
+  struct mg_image_query q = query_of(here("t/a:1"));
+  pthread_mutex_lock(&stub.lock); /* nothing is answered meanwhile */
+  assert_int_equal(ask(before, &q).answer, MG_IMAGE_WAIT);
+  put_auth(path, ALICE);
+  options.auth_file = path;
+  assert_int_equal(mg_registry_configure(r, &options, &err), 0);
+  pthread_mutex_unlock(&stub.lock);
+  assert_int_equal(settle(before, &q).answer, MG_IMAGE_UNKNOWN);
+  struct result one = settle(s, &q);
+  known(&one);
+  mg_registry_session_free(before);
+  mg_registry_session_free(s);
+  mg_registry_free(r);
+  unlink(path);
+}
+
 static const char *bearer(void) {
   return text_of("WWW-Authenticate: Basic realm=\"x\"\r\nWWW-Authenticate: Bearer realm=\"http://127.0.0.1:%d/token?a=b\","
                  "service=\"s t\",scope=\"repository:t/a:pull,push\"\r\n", stub.port);
@@ -404,6 +431,7 @@ int main(void) {
       TEST(test_throttled),    TEST(test_quota),      TEST(test_basic),            TEST(test_login_taken_away),
       TEST(test_token),        TEST(test_insufficient), TEST(test_redirect),       TEST(test_tls),
       TEST(test_mirror),       TEST(test_silent),     TEST(test_silent_host),   TEST(test_endless),
+      TEST(test_login_given),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -48,7 +48,8 @@ void mg_fetch_fail(struct mg_fetch *f, enum mg_registry_result result, const cha
   mg_str key = trouble_key(&f->arena, f->name, f->platform);
   if (key.n) {
     pthread_mutex_lock(&f->registry->lock);
-    mg_cache_keep_trouble(&f->registry->cache, key, f->result, mg_str_of(f->why), mg_errand_clock());
+    if (f->settings == f->registry->settings) /* else it may be what was mended meanwhile */
+      mg_cache_keep_trouble(&f->registry->cache, key, f->result, mg_str_of(f->why), mg_errand_clock());
     pthread_mutex_unlock(&f->registry->lock);
   }
   mg_fetch_finish(f, NULL);
