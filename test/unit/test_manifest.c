@@ -302,6 +302,25 @@ static void test_inline_config(void **state) {
   expect_str(m.config_inline, "");
 }
 
+/* Of four platforms of each of many images at a time it would be too much to keep: it is asked for instead. */
+static void test_large_inline_config(void **state) {
+  const size_t n = (size_t)3 << 19; /* in base64, 2 MiB */
+  char *data = malloc(n / 3 * 4 + 1), *bytes = calloc(1, n), *body = malloc(2 * n);
+  assert_true(data && bytes && body);
+  memset(data, 'A', n / 3 * 4);
+  data[n / 3 * 4] = '\0';
+  mg_str digest = mg_digest_of(*state, (mg_str){bytes, n});
+  snprintf(body, 2 * n, "{\"config\":{\"digest\":\"%.*s\",\"size\":%zu,\"data\":\"%s\"},\"layers\":[]}",
+           MG_FMT(digest), n, data);
+  read(*state, body);
+  assert_int_equal(m.config_inline.n, 0);
+  assert_int_equal(m.config_size, n);
+  assert_true(((struct mg_arena *)*state)->used < n / 8);
+  free(data);
+  free(bytes);
+  free(body);
+}
+
 /* --- indexes ---------------------------------------------------------------------------------------------------------------- */
 
 #define CHILD(digest, platform) "{\"mediaType\":\"" MANIFEST "\",\"digest\":\"" digest "\",\"size\":500" platform "}"
@@ -562,6 +581,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_artifacts, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_annotations, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_inline_config, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_large_inline_config, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_children, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_no_hiding, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_odd_children, set_up, tear_down),

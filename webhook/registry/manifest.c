@@ -9,6 +9,7 @@
 #include "registry/weights_parts.h"
 
 #define TOC_POSITION_MAX 96
+#define INLINE_MAX ((size_t)64 << 10) /* of a config in its manifest, which is kept; a larger one is asked for */
 
 enum body { BODY_UNKNOWN, BODY_MANIFEST, BODY_INDEX, BODY_SCHEMA1 };
 
@@ -158,7 +159,7 @@ static void read_layers(struct mg_arena *arena, mg_node layers, struct mg_manife
 /* The bytes of `data`, if they are what the digest says. */
 static mg_str inline_config(struct mg_arena *arena, mg_str data, mg_str digest, int64_t size) {
   size_t pad = 0;
-  if (size < 0 || data.n == 0 || data.n % 4 || data.n > MG_REGISTRY_CONFIG_MAX / 3 * 4) return (mg_str){0};
+  if (size < 0 || data.n == 0 || data.n % 4 || data.n > INLINE_MAX / 3 * 4) return (mg_str){0};
   while (pad < 2 && data.p[data.n - 1 - pad] == '=') pad++;
   unsigned char *bytes = mg_arena_alloc(arena, data.n / 4 * 3);
   int got = bytes ? EVP_DecodeBlock(bytes, (const unsigned char *)data.p, (int)data.n) : -1;

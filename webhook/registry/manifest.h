@@ -18,7 +18,7 @@ struct mg_manifest {
   uint32_t child_count;
   mg_str nested[2];                   /* digests of indexes in the index, where it has no children of its own */
   struct mg_platform_fact fact;       /* of a manifest: layers with sizes, artifact, malformed; no history yet */
-  mg_str config_digest, config_media_type, config_inline; /* inline: decoded `data` */
+  mg_str config_digest, config_media_type, config_inline; /* inline: decoded `data`, where that is small */
   int64_t config_size;
   mg_str toc[MG_LAYERS_MAX];          /* by layer: "offset:clen:ulen:type" of a zstd:chunked, "" without */
   mg_str toc_digest[MG_LAYERS_MAX];   /* of its compressed bytes; or of an eStargz's */
