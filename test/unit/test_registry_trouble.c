@@ -146,7 +146,8 @@ static void test_silent_host(void **state) {
   struct mg_transfers *all = mg_transfers_new();
   int silent = 0, answered = 0;
   struct mg_transfer_request r = {
-      .method = "GET", .url = text_of("http://127.0.0.1:%d/h", stub.port), .timeout_ms = 20000, .done = count_end, .ctx = &silent};
+      .method = "GET", .url = text_of("http://127.0.0.1:%d/h", stub.port), .timeout_ms = 20000, .done = count_end,
+      .ctx = &silent};
   assert_non_null(all);
   for (int i = 0; i < MG_TRANSFERS_MAX + 10; i++) assert_true(mg_transfer_start(all, &r));
   r.url = text_of("http://localhost:%d/", stub.port);

@@ -35,7 +35,8 @@ static void ask(struct mg_peek_layer *at, enum mg_peek_stage stage, int64_t from
     fail(at, MG_REGISTRY_UNREACHABLE, "too little memory to look into it");
 }
 
-/* The same blob may be another image's. What belies this one is not told of others: it may be a mistake, or the repository's lie. */
+/* The same blob may be another image's. What belies this one is not told of others: it may be a mistake, or one repository's
+ * lie. */
 static bool is_measured(struct mg_peek_layer *at) {
   struct mg_registry *r = at->peeks->order.registry;
   pthread_mutex_lock(&r->lock);
