@@ -2,6 +2,7 @@
 #include "registry_scene.h"
 
 #include "certs/certs.h"
+#include "registry/errand.h"
 #include "registry/transfer.h"
 
 /* ---- what goes wrong ---- */
@@ -303,6 +304,39 @@ static void test_login_given(void **state) {
   unlink(path);
 }
 
+static void take_result(void *ctx, const struct mg_answer *a) {
+  *(int *)ctx = (int)a->result;
+}
+
+/* Who asks with an account that has had enough is throttled alone: anybody may name such a one in a pull secret. */
+static void test_throttled_login(void **state) {
+  (void)state;
+  struct mg_errands errands;
+  struct mg_registry_options options = plain_options();
+  struct mg_settings *settings = mg_settings_new(&options);
+  struct mg_keyring *ring = NULL;
+  int first = -1, second = -1;
+  const char *json = text_of("{\"auths\":{\"127.0.0.1:%d\":{\"auth\":\"" ALICE "\"}}}", stub.port);
+  stub_add((struct stub_route){.path = "/v2/", .needs = "Authorization: Basic " ALICE, .status = 429});
+  stub_add((struct stub_route){.path = "/v2/", .status = 401, .headers = BASIC, .times = 1});
+  stub_add((struct stub_route){.path = "/v2/", .status = 200});
+  assert_int_equal(mg_errands_init(&errands), 0);
+  assert_non_null(settings);
+  assert_int_equal(mg_keyring_new(&ring, mg_str_of(json), NULL), 0);
+  struct mg_errand_order o = {.domain = options.hosts->host, .repository = MG_S("t/a"), .what = "manifests/1", .method = "HEAD",
+                              .pulls = ring, .scope = MG_S("alice's"), .done = take_result, .ctx = &first};
+  assert_true(mg_errand_start(&errands, settings, &o));
+  for (int i = 0; i < 100 && first < 0; i++) mg_errands_turn(&errands, 20);
+  assert_int_equal(first, MG_REGISTRY_THROTTLED);
+  o.pulls = NULL, o.scope = MG_S(""), o.ctx = &second;
+  assert_true(mg_errand_start(&errands, settings, &o));
+  for (int i = 0; i < 100 && second < 0; i++) mg_errands_turn(&errands, 20);
+  assert_int_equal(second, MG_REGISTRY_FETCHED);
+  mg_errands_fini(&errands);
+  mg_keyring_unref(ring);
+  mg_settings_unref(settings);
+}
+
 static const char *bearer(void) {
   return text_of("WWW-Authenticate: Basic realm=\"x\"\r\nWWW-Authenticate: Bearer realm=\"http://127.0.0.1:%d/token?a=b\","
                  "service=\"s t\",scope=\"repository:t/a:pull,push\"\r\n", stub.port);
@@ -432,7 +466,7 @@ int main(void) {
       TEST(test_throttled),    TEST(test_quota),      TEST(test_basic),            TEST(test_login_taken_away),
       TEST(test_token),        TEST(test_insufficient), TEST(test_redirect),       TEST(test_tls),
       TEST(test_mirror),       TEST(test_silent),     TEST(test_silent_host),   TEST(test_endless),
-      TEST(test_login_given),
+      TEST(test_login_given),  TEST(test_throttled_login),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -158,13 +158,21 @@ static bool set_url(struct mg_errand *e, bool plain) {
   return e->url && mg_target_read(e->url, &e->target);
 }
 
-static bool is_left_alone(struct mg_errand *e, const struct mg_origin *origin, int64_t now) {
-  if (now < origin->throttled_until) {
+/* Whoever names an account that has had enough in a pull secret must not throttle others. */
+struct mg_origin *mg_errand_limits(struct mg_errand *e, mg_str host) {
+  mg_str name = host;
+  if (e->order.scope.n) name = mg_arena_printf(&e->arena, "%.*s %.*s", MG_FMT(host), MG_FMT(e->order.scope));
+  return name.n ? mg_origin_of(&e->all->origins, name) : NULL;
+}
+
+static bool is_limited(struct mg_errand *e, int64_t now) {
+  const struct mg_origin *limits = mg_errand_limits(e, e->host);
+  if (!limits) {
+    mg_errand_fail(e, MG_REGISTRY_UNREACHABLE, 0, "too little memory to ask it");
+  } else if (now < limits->throttled_until) {
     mg_errand_fail(e, MG_REGISTRY_THROTTLED, 0, "it allows no more requests for now");
-  } else if (e->order.pull && now < origin->low_until) {
+  } else if (e->order.pull && now < limits->low_until) {
     mg_errand_fail(e, MG_REGISTRY_THROTTLED, 0, "what is left of its quota of pulls is left to the nodes");
-  } else if (now < origin->down_until) {
-    mg_errand_fail(e, MG_REGISTRY_UNREACHABLE, 0, "it could not be reached a moment ago");
   } else {
     return false;
   }
@@ -181,12 +189,17 @@ static void begin_endpoint(struct mg_errand *e) {
   e->hops = 0;
   e->total = -1;
   e->retried = false;
-  struct mg_origin *origin = mg_origin_of(&e->all->origins, e->host);
+  int64_t now = mg_errand_clock();
+  if (is_limited(e, now)) return;
+  const struct mg_origin *origin = mg_origin_of(&e->all->origins, e->host);
   if (!origin) {
     mg_errand_fail(e, MG_REGISTRY_UNREACHABLE, 0, "too little memory to ask it");
-  } else if (!is_left_alone(e, origin, mg_errand_clock())) {
-    if (set_url(e, origin->plain && e->document && e->document->insecure)) mg_errand_send(e);
-    else mg_errand_fail(e, MG_REGISTRY_INVALID, 0, "no host that can be asked");
+  } else if (now < origin->down_until) {
+    mg_errand_fail(e, MG_REGISTRY_UNREACHABLE, 0, "it could not be reached a moment ago");
+  } else if (set_url(e, origin->plain && e->document && e->document->insecure)) {
+    mg_errand_send(e);
+  } else {
+    mg_errand_fail(e, MG_REGISTRY_INVALID, 0, "no host that can be asked");
   }
 }
 
@@ -240,10 +253,11 @@ static bool is_redirect(int status) {
 
 static void on_reply(void *ctx, const struct mg_transfer_reply *reply) {
   struct mg_errand *e = ctx;
-  struct mg_origin *origin = mg_origin_of(&e->all->origins, e->host);
   int status = reply->status;
   e->total = reply->total;
-  if (origin && e->own) mg_origin_note(origin, reply, mg_errand_clock());
+  if (e->own) mg_origin_note(mg_errand_limits(e, e->host), reply, mg_errand_clock());
+  struct mg_origin *origin = mg_origin_of(&e->all->origins, e->host);
+  if (origin && e->own && reply->end == MG_TRANSFER_ANSWERED) origin->heard = mg_errand_clock();
   if (e->own) mg_quotas_note(&e->all->quotas, e->host, reply->quota, reply->quota_left);
   if (reply->end != MG_TRANSFER_ANSWERED) {
     on_broken(e, origin, reply);

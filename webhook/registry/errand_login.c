@@ -125,8 +125,7 @@ static void on_token(void *ctx, const struct mg_transfer_reply *reply) {
   struct token_errand *t = ctx; /* in the errand's arena */
   struct mg_errand *e = t->errand;
   int64_t now = mg_errand_clock(), until;
-  struct mg_origin *origin = mg_origin_of(&e->all->origins, t->host);
-  if (origin) mg_origin_note(origin, reply, now);
+  mg_origin_note(mg_errand_limits(e, t->host), reply, now);
   if (reply->end != MG_TRANSFER_ANSWERED) {
     mg_errand_fail_transfer(e, reply);
   } else if (reply->status == 200) {
@@ -153,8 +152,8 @@ static void ask_token(struct mg_errand *e, const struct mg_challenge *challenge,
     return;
   }
   *t = (struct token_errand){e, *challenge, mg_arena_dup(&e->arena, mg_str_of(target.where))};
-  struct mg_origin *origin = mg_origin_of(&e->all->origins, t->host);
-  if (origin && mg_errand_clock() < origin->throttled_until) {
+  const struct mg_origin *limits = mg_errand_limits(e, t->host);
+  if (limits && mg_errand_clock() < limits->throttled_until) {
     mg_errand_fail(e, MG_REGISTRY_THROTTLED, 0, "its token server allows no more requests for now");
     return;
   }

@@ -41,6 +41,8 @@ struct mg_errand_way {
 bool mg_errand_way(struct mg_errand *e, const char *url, struct mg_errand_way *ret);
 int64_t mg_errand_timeout(const struct mg_errand *e);
 void mg_errand_send(struct mg_errand *e);
+/* What a host allows whoever asks with these logins. NULL: out of memory. Good until the next call of mg_origin_of. */
+struct mg_origin *mg_errand_limits(struct mg_errand *e, mg_str host);
 /* The next endpoint, or the end. */
 void mg_errand_fail(struct mg_errand *e, enum mg_registry_result result, int status, const char *format, ...)
   __attribute__((format(printf, 4, 5)));

@@ -70,8 +70,7 @@ struct mg_origin *mg_origin_of(struct mg_origins *o, mg_str host) {
 }
 
 void mg_origin_note(struct mg_origin *origin, const struct mg_transfer_reply *reply, int64_t now) {
-  if (reply->end != MG_TRANSFER_ANSWERED) return;
-  origin->heard = now;
+  if (!origin || reply->end != MG_TRANSFER_ANSWERED) return;
   if (reply->status == 429) {
     int64_t wait = reply->retry_after < 0 ? MG_ORIGIN_WAIT_S : reply->retry_after;
     if (wait > MG_ORIGIN_WAIT_MAX_S) wait = MG_ORIGIN_WAIT_MAX_S;

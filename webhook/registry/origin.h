@@ -11,7 +11,7 @@
 #define MG_ORIGIN_QUOTA_PERCENT 10 /* of the quota of pulls that are left to the nodes */
 
 struct mg_origin {
-  struct mg_entry entry;    /* by HOST[:PORT] */
+  struct mg_entry entry;    /* by HOST[:PORT]; what it allows, also by that and a scope */
   int64_t throttled_until, low_until, down_until; /* monotonic ms */
   int64_t heard;            /* when it last answered; 0: never */
   bool plain;               /* an insecure one that speaks no TLS */
@@ -26,7 +26,7 @@ void mg_origins_fini(struct mg_origins *origins);
 
 /* NULL: out of memory. Good until the next call. */
 struct mg_origin *mg_origin_of(struct mg_origins *origins, mg_str host);
-/* Heeds 429 and the quota. */
+/* Heeds 429 and the quota; NULL is fine. */
 void mg_origin_note(struct mg_origin *origin, const struct mg_transfer_reply *reply, int64_t now);
 
 /* The value of an Authorization header; NULL: none that still holds. Good until the next call. */
