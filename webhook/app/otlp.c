@@ -203,6 +203,8 @@ static bool set_up(struct mg_otlp *otlp) {
   good = good && curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
   good = good && curl_easy_setopt(c, CURLOPT_PROXY, "") == CURLE_OK;
   good = good && curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
+  /* Else the end would wait for a resolver that hangs. */
+  good = good && curl_easy_setopt(c, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK;
   good = good && curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK;
   good = good && curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)MG_OTLP_TIMEOUT_MS) == CURLE_OK;
   good = good && curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, ignore) == CURLE_OK;

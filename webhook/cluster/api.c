@@ -197,6 +197,8 @@ static bool set_usual(const struct mg_api *api, CURL *c, const char *url, struct
   good = good && curl_easy_setopt(c, CURLOPT_PROXY, "") == CURLE_OK;
   good = good && curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK;
   good = good && curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
+  /* Else who gives up would wait for a resolver that hangs, and the watchdog with it. */
+  good = good && curl_easy_setopt(c, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK;
   good = good && curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS) == CURLE_OK;
   good = good && curl_easy_setopt(c, CURLOPT_ERRORBUFFER, text) == CURLE_OK;
   return good && curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers) == CURLE_OK;
