@@ -14,7 +14,7 @@
 #include "cluster/live.h"
 #include "kube/context.h"
 
-#define HANGS_MS 4000
+#define HANGS_MS 3000
 #define SOON_MS 2000 /* what is cut short may take a second of its own */
 
 static atomic_int asked, answered;

@@ -8,6 +8,7 @@
 
 #include "http_client.h"
 
+#include "base/pulse.h"
 #include "http/server.h"
 
 static char dir[64], cert_path[96], key_path[96];
@@ -45,7 +46,7 @@ static void *resume_soon(void *arg) {
   return NULL;
 }
 
-/* The body says what becomes of it: "N MS": later N times, MS ms each; "0 0": at once; "1 0": held. */
+/* The body says what becomes of it: "N MS": later N times, MS ms each; "0 0": at once; "1 0": held; "-MS 0": it takes so long. */
 static void review(void *ctx, enum mg_endpoint endpoint, mg_str body, int64_t left_ms, struct mg_http_reply *reply) {
   struct pending *p = reply->state;
   int rounds = 0;
@@ -55,6 +56,10 @@ static void review(void *ctx, enum mg_endpoint endpoint, mg_str body, int64_t le
   snprintf(text, sizeof text, "%.*s", MG_FMT(body));
   assert_int_equal(sscanf(text, "%d %u", &rounds, &ms), 2);
   atomic_fetch_add(&calls, 1);
+  if (rounds < 0) {
+    usleep((unsigned)-rounds * 1000);
+    rounds = 0;
+  }
   if (!reply->may_wait) {
     atomic_fetch_add(&refusals_to_wait, 1);
   }
@@ -320,11 +325,39 @@ static void test_stop_in_between(void **state) {
   }
 }
 
+/* Ten clients whose reviews are ready at once are one turn of the only thread, which gets somewhere all the same. */
+static void test_a_long_turn_is_alive(void **state) {
+  enum { CLIENTS = 10, LOOK_MS = 250 };
+  struct client c[CLIENTS];
+  struct mg_pulse_watch watch = {0};
+  const char *name;
+  unsigned worst = 0;
+  (void)state;
+  start(64);
+  for (int i = 0; i < CLIENTS; i++) {
+    c[i] = dial(mg_http_port_tls(server), true);
+  }
+  for (int i = 0; i < CLIENTS; i++) {
+    send_only(&c[i], "-100 0");
+  }
+  for (int i = 0; i < 500 && atomic_load(&calls) < CLIENTS; i += LOOK_MS / 10) {
+    unsigned looks = mg_pulse_look(&watch, &name);
+    worst = looks > worst ? looks : worst;
+    usleep(LOOK_MS * 1000);
+  }
+  assert_int_equal(atomic_load(&calls), CLIENTS);
+  assert_in_range(worst, 1, 2);
+  for (int i = 0; i < CLIENTS; i++) {
+    hang_up(&c[i]);
+  }
+  stop();
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_resumed),     cmocka_unit_test(test_others_go_on), cmocka_unit_test(test_no_room),
     cmocka_unit_test(test_client_goes), cmocka_unit_test(test_drain),        cmocka_unit_test(test_stop),
-    cmocka_unit_test(test_stop_in_between),
+    cmocka_unit_test(test_stop_in_between), cmocka_unit_test(test_a_long_turn_is_alive),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -25,6 +25,13 @@ static inline void mg_pulse_begin(const char *name) {
   atomic_store_explicit(&mine->pieces, atomic_load_explicit(&mine->pieces, memory_order_relaxed) + 1, memory_order_release);
 }
 
+/* In a piece of many parts: it has got somewhere. */
+static inline void mg_pulse_beat(void) {
+  struct mg_pulse *mine = mg_pulse_mine();
+  if (mine)
+    atomic_store_explicit(&mine->pieces, atomic_load_explicit(&mine->pieces, memory_order_relaxed) + 2, memory_order_release);
+}
+
 static inline void mg_pulse_end(void) {
   struct mg_pulse *mine = mg_pulse_mine();
   if (mine)

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "base/pulse.h"
 #include "http/metrics.h"
 
 #define SPARE_MAX 64
@@ -92,6 +93,7 @@ static void count_shake(struct mg_http_door *door, enum mg_shake how) {
 
 static void shaken(struct mg_handshake *handshake) {
   struct mg_connection *connection = (struct mg_connection *)handshake;
+  mg_pulse_beat();
   if (!connection->shaken) {
     connection->shaken = true;
     count_shake(connection->door, MG_SHAKE_DONE);
@@ -494,6 +496,7 @@ enum MHD_Result mg_exchange_step(void *cls, struct MHD_Connection *connection, c
   struct mg_http_door *door = cls;
   struct mg_exchange *exchange = *context;
   (void)url;
+  mg_pulse_beat(); /* one turn of the thread may answer hundreds */
   if (!exchange) {
     return refuse(door->server, connection, MG_REFUSE_MEMORY);
   }
