@@ -101,8 +101,9 @@ static void poke(struct mg_worker *w) {
 }
 
 void mg_worker_resume(struct mg_connection *connection) {
+  struct mg_worker *w = connection->worker; /* once it is resumed it may end, and the row be another worker's */
   MHD_resume_connection(connection->library);
-  poke(connection->worker);
+  poke(w);
 }
 
 /* ---- accepting ---- */
