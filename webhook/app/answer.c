@@ -9,6 +9,7 @@
 #include "admit/admit.h"
 #include "app/images.h"
 #include "app/otlp.h"
+#include "base/clock.h"
 #include "http/metrics.h"
 
 #define WAIT_MS 5000   /* for registries, at most */
@@ -386,12 +387,6 @@ static void count(const struct generation *g, const struct mg_answer *answer, ui
     if (s->policy_results[i] != MG_RESULT_NO_MATCH) mg_metrics_policy(g->metrics, i, results[s->policy_results[i]]);
 }
 
-static uint64_t monotonic(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 /* ---- waiting for registries ---- */
 
 /* A review that has asked one. It stays with the generation that it began with. */
@@ -410,7 +405,7 @@ void mg_pending_free(struct mg_pending *pending) {
 }
 
 void mg_pending_wait(struct mg_pending *pending, void (*done)(void *ctx), void *ctx) {
-  uint64_t now = monotonic();
+  uint64_t now = mg_clock_ns();
   int64_t ms = pending->until > now ? (int64_t)((pending->until - now) / 1000000) : 0;
   mg_registry_session_notify(pending->session, ms > 0 ? ms : 1, done, ctx);
 }
@@ -449,7 +444,7 @@ static enum mg_image_answer ask_image(void *ctx, const struct mg_image_query *qu
 static bool is_final(struct asking *asking, const struct mg_review_call *call, const struct mg_answer *answer) {
   struct mg_pending *pending = asking->pending;
   if (!answer->waiting || !pending) return true;
-  uint64_t now = monotonic();
+  uint64_t now = mg_clock_ns();
   if (!pending->until) {
     int64_t ms = call->left_ms - ANSWER_MS;
     if (ms > WAIT_MS) ms = WAIT_MS;
@@ -467,13 +462,13 @@ static void admit(const struct mg_review_call *call, struct asking *asking, stru
   const struct mg_images images = {asking, ask_image};
   const bool ask = asking->g->registry && !call->mutate; /* what /mutate waited for would be waited for once more */
   mg_admit_timed(asking->g->snapshot, call->mutate ? MG_MUTATE : MG_VALIDATE, call->body, (int64_t)time(NULL),
-                 ask ? &images : NULL, is_timed() ? monotonic : NULL, arena, answer);
+                 ask ? &images : NULL, is_timed() ? mg_clock_ns : NULL, arena, answer);
 }
 
 static void tell(struct mg_answerer *answerer, const struct asking *asking, const struct mg_review_call *call,
                  const struct mg_answer *answer, struct mg_arena *arena) {
   struct mg_reviewed reviewed = {.mutate = call->mutate, .snapshot = asking->g->snapshot, .answer = answer,
-                                 .nanoseconds = monotonic() - asking->start};
+                                 .nanoseconds = mg_clock_ns() - asking->start};
   if (call->trace) reviewed.trace = *call->trace;
   count(asking->g, answer, reviewed.nanoseconds);
   if (answerer->otlp) mg_otlp_review(answerer->otlp, &reviewed, arena);
@@ -483,7 +478,7 @@ static void tell(struct mg_answerer *answerer, const struct asking *asking, cons
 unsigned mg_answerer_review_or_wait(struct mg_answerer *answerer, const struct mg_review_call *call, struct mg_pending **pending,
                                     struct mg_arena *arena, mg_str *ret_body) {
   struct mg_answer answer = {0};
-  struct asking asking = {.pending = *pending, .start = *pending ? (*pending)->start : monotonic()};
+  struct asking asking = {.pending = *pending, .start = *pending ? (*pending)->start : mg_clock_ns()};
   asking.g = *pending ? (*pending)->g : take(answerer);
   const bool first = !*pending;
   admit(call, &asking, arena, &answer);

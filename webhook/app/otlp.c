@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "app/otlp_span.h"
+#include "base/clock.h"
 #include "http/metrics.h"
 
 #define TRACES "/v1/traces"
@@ -40,12 +40,6 @@ struct mg_otlp {
   size_t first, used;
   struct mg_span queue[MG_OTLP_QUEUE], batch[MG_OTLP_BATCH];
 };
-
-static int64_t now_ms(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static void count(struct mg_otlp *otlp, enum result result, uint64_t n) {
   atomic_fetch_add_explicit(&otlp->counts[result], n, memory_order_relaxed);
@@ -96,7 +90,7 @@ void mg_otlp_review(struct mg_otlp *otlp, struct mg_reviewed *r, struct mg_arena
 
 /* Under the lock: until there are so many, or that time; or it is to end. */
 static void wait_for(struct mg_otlp *otlp, size_t spans, int64_t until_ms) {
-  const struct timespec until = {(time_t)(until_ms / 1000), (long)(until_ms % 1000) * 1000000};
+  const struct timespec until = mg_clock_at(until_ms);
   while (otlp->used < spans && !otlp->last)
     if (until_ms == 0) pthread_cond_wait(&otlp->more, &otlp->lock);
     else if (pthread_cond_timedwait(&otlp->more, &otlp->lock, &until) != 0) return;
@@ -105,7 +99,7 @@ static void wait_for(struct mg_otlp *otlp, size_t spans, int64_t until_ms) {
 static size_t take_batch(struct mg_otlp *otlp) {
   pthread_mutex_lock(&otlp->lock);
   wait_for(otlp, 1, 0);
-  wait_for(otlp, MG_OTLP_BATCH, now_ms() + MG_OTLP_DELAY_MS);
+  wait_for(otlp, MG_OTLP_BATCH, mg_clock_ms() + MG_OTLP_DELAY_MS);
   size_t n = otlp->used < MG_OTLP_BATCH ? otlp->used : MG_OTLP_BATCH;
   for (size_t i = 0; i < n; i++) otlp->batch[i] = otlp->queue[(otlp->first + i) % MG_OTLP_QUEUE];
   otlp->used -= n;
@@ -118,13 +112,13 @@ static int64_t time_is_up(struct mg_otlp *otlp) {
   pthread_mutex_lock(&otlp->lock);
   int64_t last = otlp->last;
   pthread_mutex_unlock(&otlp->lock);
-  return last && now_ms() >= last;
+  return last && mg_clock_ms() >= last;
 }
 
 /* False: it is to end. */
 static bool pause_for(struct mg_otlp *otlp, int64_t ms) {
   pthread_mutex_lock(&otlp->lock);
-  wait_for(otlp, SIZE_MAX, now_ms() + ms);
+  wait_for(otlp, SIZE_MAX, mg_clock_ms() + ms);
   bool go_on = !otlp->last;
   pthread_mutex_unlock(&otlp->lock);
   return go_on;
@@ -228,16 +222,12 @@ static void otlp_free(struct mg_otlp *otlp) {
 static struct mg_otlp *otlp_new(const struct mg_otlp_options *options) {
   struct mg_otlp *otlp = calloc(1, sizeof *otlp);
   const char *host = getenv("HOSTNAME"); /* the pod's name */
-  pthread_condattr_t attr;
   if (!otlp) return NULL;
-  pthread_condattr_init(&attr);
-  pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-  pthread_cond_init(&otlp->more, &attr);
-  pthread_condattr_destroy(&attr);
+  mg_clock_cond(&otlp->more);
   pthread_mutex_init(&otlp->lock, NULL);
   (void)snprintf(otlp->version, sizeof otlp->version, "%s", options->version);
   (void)snprintf(otlp->instance, sizeof otlp->instance, "%s", host ? host : "");
-  if (getrandom(&otlp->seed, sizeof otlp->seed, 0) < 0) otlp->seed = (uint64_t)now_ms();
+  if (getrandom(&otlp->seed, sizeof otlp->seed, 0) < 0) otlp->seed = (uint64_t)mg_clock_ms();
   return otlp;
 }
 
@@ -271,7 +261,7 @@ int mg_otlp_start(const struct mg_otlp_options *options, struct mg_otlp **ret, s
 void mg_otlp_stop(struct mg_otlp *otlp) {
   if (!otlp) return;
   pthread_mutex_lock(&otlp->lock);
-  otlp->last = now_ms() + LAST_MS;
+  otlp->last = mg_clock_ms() + LAST_MS;
   pthread_cond_signal(&otlp->more);
   pthread_mutex_unlock(&otlp->lock);
   if (otlp->running) pthread_join(otlp->thread, NULL);

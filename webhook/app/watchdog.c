@@ -3,8 +3,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/pulse.h"
 
@@ -20,12 +20,6 @@ struct mg_watchdog {
   atomic_bool sick;
   struct mg_pulse_watch watch;
 };
-
-static int64_t now_ms(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void say(enum mg_log_level level, const char *msg, const char *name, int64_t ms) {
   struct mg_log_line line;
@@ -60,11 +54,7 @@ static void look(struct mg_watchdog *w) {
 
 /* False: the watchdog is to stop. */
 static bool wait_for_next(struct mg_watchdog *w, int64_t ms) {
-  struct timespec until;
-  clock_gettime(CLOCK_MONOTONIC, &until);
-  until.tv_nsec += (long)(ms % 1000) * 1000000;
-  until.tv_sec += (time_t)(ms / 1000) + until.tv_nsec / 1000000000;
-  until.tv_nsec %= 1000000000;
+  const struct timespec until = mg_clock_in(ms);
   pthread_mutex_lock(&w->lock);
   int code = 0;
   while (!w->stop && code == 0) code = pthread_cond_timedwait(&w->wake, &w->lock, &until);
@@ -76,9 +66,9 @@ static bool wait_for_next(struct mg_watchdog *w, int64_t ms) {
 /* A pause that lasted much too long says that the whole process stood still, not that one of its threads does. */
 static void *run(void *arg) {
   struct mg_watchdog *w = arg;
-  int64_t step = w->options.limit_ms / LOOKS, before = now_ms();
+  int64_t step = w->options.limit_ms / LOOKS, before = mg_clock_ms();
   while (wait_for_next(w, step)) {
-    int64_t now = now_ms();
+    int64_t now = mg_clock_ms();
     if (now - before > 3 * step) mg_pulse_forget(&w->watch);
     else look(w);
     before = now;
@@ -94,15 +84,11 @@ static void destroy(struct mg_watchdog *w) {
 
 int mg_watchdog_start(struct mg_watchdog **ret, const struct mg_watchdog_options *options, struct mg_err *err) {
   struct mg_watchdog *w = calloc(1, sizeof *w);
-  pthread_condattr_t monotonic;
   *ret = NULL;
   if (!w) return mg_err_set(err, MG_E_NOMEM, "out of memory");
   w->options = *options;
   pthread_mutex_init(&w->lock, NULL);
-  pthread_condattr_init(&monotonic);
-  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-  pthread_cond_init(&w->wake, &monotonic);
-  pthread_condattr_destroy(&monotonic);
+  mg_clock_cond(&w->wake);
   int code = pthread_create(&w->thread, NULL, run, w);
   if (code != 0) {
     destroy(w);

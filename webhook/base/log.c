@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log_queue.h"
 #include "base/utf8.h"
 
@@ -150,10 +151,8 @@ void mg_log_end(struct mg_log_line *line) {
 
 /* The bucket as one number: the time at which it is full again. */
 bool mg_log_let(struct mg_log_rate *rate, uint64_t *ret_held) {
-  struct timespec t;
   if (rate->each_second == 0) return true;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  const int64_t now = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec, one = 1000000000 / rate->each_second;
+  const int64_t now = (int64_t)mg_clock_ns(), one = 1000000000 / rate->each_second;
   int64_t full = atomic_load_explicit(&rate->full, memory_order_relaxed), next;
   do {
     next = (full > now ? full : now) + one;

@@ -3,8 +3,8 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #define HEAD sizeof(uint16_t) /* a record: its length, then the line */
@@ -81,14 +81,10 @@ bool mg_log_queue_put(const char *line, size_t n) {
 }
 
 int mg_log_queue_start(struct mg_err *err) {
-  pthread_condattr_t attr;
   sigset_t all, before;
   if (mg_log_queue_is_on()) return 0;
-  pthread_condattr_init(&attr);
-  pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-  pthread_cond_init(&queue.more, &attr);
-  pthread_cond_init(&queue.over, &attr);
-  pthread_condattr_destroy(&attr);
+  mg_clock_cond(&queue.more);
+  mg_clock_cond(&queue.over);
   queue.stop = queue.ended = queue.idle = queue.left = false;
   sigfillset(&all); /* signals are for the thread that waits for them */
   pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -99,16 +95,8 @@ int mg_log_queue_start(struct mg_err *err) {
   return 0;
 }
 
-static struct timespec in_ms(int64_t ms) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  t.tv_sec += (time_t)(ms / 1000) + (t.tv_nsec + (long)(ms % 1000) * 1000000) / 1000000000;
-  t.tv_nsec = (t.tv_nsec + (long)(ms % 1000) * 1000000) % 1000000000;
-  return t;
-}
-
 void mg_log_queue_stop(int64_t ms) {
-  struct timespec until = in_ms(ms);
+  const struct timespec until = mg_clock_in(ms);
   if (!mg_log_queue_is_on()) return;
   pthread_mutex_lock(&queue.lock);
   queue.stop = true;

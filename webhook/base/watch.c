@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 /* Not what a reader does: it would wake itself. */
 #define EVENTS                                                                                                             \
@@ -21,12 +22,6 @@ struct mg_watch {
   atomic_bool blind;
   atomic_bool poked, stopped;
 };
-
-static int64_t now_ms(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 int mg_watch_new(struct mg_watch **ret, struct mg_err *err) {
   struct mg_watch *watch = calloc(1, sizeof *watch);
@@ -95,15 +90,15 @@ static bool wait_once(struct mg_watch *watch, int64_t ms) {
 }
 
 enum mg_watch_why mg_watch_wait(struct mg_watch *watch, int64_t timeout_ms, int64_t quiet_ms) {
-  int64_t end = now_ms() + timeout_ms, last = INT64_MAX;
+  int64_t end = mg_clock_ms() + timeout_ms, last = INT64_MAX;
   bool changed = false;
   for (;;) {
-    int64_t now = now_ms();
+    int64_t now = mg_clock_ms();
     if (atomic_load(&watch->stopped)) return MG_WATCH_STOPPED;
     if (atomic_exchange(&watch->poked, false)) return MG_WATCH_POKED;
     if (now >= end) return changed ? MG_WATCH_CHANGED : MG_WATCH_TIME;
     if (wait_once(watch, end - now)) {
-      now = now_ms();
+      now = mg_clock_ms();
       if (!changed) last = now + quiet_ms * QUIET_TIMES;
       changed = true;
       end = now + quiet_ms < last ? now + quiet_ms : last;

@@ -5,6 +5,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #define PAGE 500          /* objects */
@@ -145,9 +146,7 @@ static size_t take(char *p, size_t size, size_t count, void *arg) {
   f->failed = f->watching ? mg_feed_watch_bytes(&f->feed, bytes, &f->gone, &f->err)
                           : mg_feed_page_bytes(&f->feed, bytes, &f->err);
   if (f->feed.events != events) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    f->event = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    f->event = mg_clock_ms();
     f->event_unix = (int64_t)time(NULL);
     be_well(f);
   }

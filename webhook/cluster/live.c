@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/pulse.h"
 #include "cluster/follow.h"
@@ -37,12 +38,6 @@ struct mg_live {
   struct view views[MG_CTX_KINDS];
   uint32_t shown; /* what was known in the last that was published */
 };
-
-static int64_t monotonic(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* ---- what is published ---- */
 
@@ -113,12 +108,12 @@ bool mg_live_ready(struct mg_live *live) {
   pthread_mutex_lock(&live->lock);
   bool all = (atomic_load(&live->needs) & ~live->shown) == 0;
   pthread_mutex_unlock(&live->lock);
-  if (all || monotonic() - live->since >= live->options.wait_ms) atomic_store(&live->ready, true);
+  if (all || mg_clock_ms() - live->since >= live->options.wait_ms) atomic_store(&live->ready, true);
   return atomic_load(&live->ready);
 }
 
 void mg_live_describe(struct mg_live *live, struct mg_buf *out) {
-  int64_t now = monotonic();
+  int64_t now = mg_clock_ms();
   pthread_mutex_lock(&live->lock);
   for (enum mg_context_kind i = 0; i < MG_CTX_KINDS; i++) {
     const struct view *v = &live->views[i];
@@ -223,12 +218,12 @@ static void *run(void *arg) {
   struct mg_live *live = arg;
   while (!atomic_load(&live->stopping)) {
     int running = 0;
-    int64_t now = monotonic();
+    int64_t now = mg_clock_ms();
     mg_pulse_begin("live context");
     heed_needs(live);
     int64_t wait = begin_due(live, now);
     curl_multi_perform(live->multi, &running);
-    now = monotonic();
+    now = mg_clock_ms();
     take_ended(live, now);
     int64_t gather = publish_in_time(live, now);
     show(live, now);
@@ -260,7 +255,7 @@ int mg_live_new(const struct mg_live_options *options, struct mg_live **ret, str
     return code;
   }
   curl_multi_setopt(live->multi, CURLMOPT_MAXCONNECTS, CONNECTIONS);
-  live->since = monotonic();
+  live->since = mg_clock_ms();
   *ret = live;
   return 0;
 }

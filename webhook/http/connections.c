@@ -5,8 +5,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/pulse.h"
 
 #define TICK_MS 200
@@ -27,12 +27,6 @@ struct mg_connections {
   int64_t squeezed_ms;
   _Atomic uint64_t reaped, evicted;
 };
-
-static int64_t now_ms(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* The library sees the end of the stream and cleans up in its own thread. */
 static void end_it(struct mg_connection *connection, _Atomic uint64_t *count) {
@@ -113,18 +107,14 @@ static void *run(void *arg) {
   unsigned most = 0;
   pthread_mutex_lock(&t->lock);
   while (!t->stop) {
-    struct timespec until;
     mg_pulse_begin("connections");
-    reap(t, now_ms());
+    reap(t, mg_clock_ms());
     if (atomic_exchange(&t->hurry, false)) {
-      end_slow(t, now_ms());
+      end_slow(t, mg_clock_ms());
     }
-    make_room(t, now_ms());
+    make_room(t, mg_clock_ms());
     mg_pulse_end();
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += TICK_MS * 1000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
+    const struct timespec until = mg_clock_in(TICK_MS);
     if (atomic_load(&t->used) == 0) {
       pthread_cond_wait(&t->wake, &t->lock);
     } else {
@@ -134,15 +124,6 @@ static void *run(void *arg) {
   }
   pthread_mutex_unlock(&t->lock);
   return NULL;
-}
-
-static void init_locks(struct mg_connections *t) {
-  pthread_condattr_t attr;
-  pthread_condattr_init(&attr);
-  pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-  pthread_cond_init(&t->wake, &attr);
-  pthread_condattr_destroy(&attr);
-  pthread_mutex_init(&t->lock, NULL);
 }
 
 int mg_connections_new(const struct mg_connections_options *options, struct mg_connections **ret, struct mg_err *err) {
@@ -159,7 +140,8 @@ int mg_connections_new(const struct mg_connections_options *options, struct mg_c
     t->rows[i - 1] = (struct mg_connection){.table = t, .fd = -1, .next = t->free};
     t->free = &t->rows[i - 1];
   }
-  init_locks(t);
+  mg_clock_cond(&t->wake);
+  pthread_mutex_init(&t->lock, NULL);
   int code = pthread_create(&t->thread, NULL, run, t);
   if (code != 0) {
     free(t->rows);
@@ -217,7 +199,7 @@ void mg_connection_end(struct mg_connection *c) {
 }
 
 void mg_connection_expect(struct mg_connection *c, enum mg_stage stage, int64_t ms) {
-  int64_t now = now_ms();
+  int64_t now = mg_clock_ms();
   atomic_store(&c->until_ms, ms > 0 ? now + ms : NEVER);
   atomic_store(&c->since_ms, now);
   atomic_store(&c->stage, (int)stage);

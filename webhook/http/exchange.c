@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/pulse.h"
 #include "http/metrics.h"
 
@@ -34,12 +34,6 @@ struct mg_exchange {
   bool waits;  /* under server->aside, as are the next two */
   struct mg_exchange *before, *after;
 };
-
-static int64_t now_ms(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static struct mg_exchange *exchange_new(struct mg_http_server *server) {
   pthread_mutex_lock(&server->lock);
@@ -116,7 +110,7 @@ static struct mg_connection *connection_new(struct mg_http_door *door, int fd) {
   if (known) {
     uint64_t age = server->options.age_seconds;
     uint64_t turn = atomic_fetch_add_explicit(&server->connections, 1, memory_order_relaxed);
-    known->old_ms = now_ms() + (int64_t)(age - turn * 7 % (age / 5 + 1)) * 1000;
+    known->old_ms = mg_clock_ms() + (int64_t)(age - turn * 7 % (age / 5 + 1)) * 1000;
     known->handshake.done = shaken;
     known->door = door;
     known->shaken = !secure;
@@ -175,7 +169,7 @@ static void expect(struct MHD_Connection *connection, int64_t ms) {
 
 static bool too_old(struct MHD_Connection *connection) {
   const struct mg_connection *known = known_connection(connection);
-  return known && known->old_ms <= now_ms();
+  return known && known->old_ms <= mg_clock_ms();
 }
 
 void *mg_exchange_begin(void *cls, const char *target, struct MHD_Connection *connection) {
@@ -192,7 +186,7 @@ void *mg_exchange_begin(void *cls, const char *target, struct MHD_Connection *co
   mg_str raw = mg_str_of(target ? target : "");
   atomic_fetch_add(&door->in_flight, 1);
   atomic_fetch_add_explicit(&door->begun, 1, memory_order_relaxed);
-  exchange->begun_ms = now_ms();
+  exchange->begun_ms = mg_clock_ms();
   exchange->route = mg_route_find(door->which, raw);
   exchange->target_size = raw.n;
   exchange->target_end = (uintptr_t)(raw.p + raw.n);
@@ -270,7 +264,7 @@ static enum MHD_Result send_reply(struct mg_http_server *server, struct MHD_Conn
 
 static int64_t time_left(const struct mg_exchange *exchange, struct MHD_Connection *connection) {
   const char *text = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "timeout");
-  return mg_http_timeout(mg_str_of(text)) - (now_ms() - exchange->begun_ms);
+  return mg_http_timeout(mg_str_of(text)) - (mg_clock_ms() - exchange->begun_ms);
 }
 
 /* Who is a little late is still told so. */

@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 struct guest {
   int fd;
   int64_t until_ms;
@@ -25,12 +27,6 @@ struct mg_linger {
   bool stop;
 };
 
-static int64_t now_ms(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void wake(struct mg_linger *linger) {
   const uint64_t one = 1;
   while (write(linger->wake, &one, sizeof one) < 0 && errno == EINTR) {
@@ -44,7 +40,7 @@ void mg_linger_add(struct mg_linger *linger, int fd) {
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (copy >= 0) {
       (void)shutdown(copy, SHUT_WR); /* behind what was written: the client sees the end at once */
-      linger->guests[linger->n++] = (struct guest){copy, now_ms() + MG_LINGER_MS, MG_LINGER_BYTES};
+      linger->guests[linger->n++] = (struct guest){copy, mg_clock_ms() + MG_LINGER_MS, MG_LINGER_BYTES};
     }
   }
   pthread_mutex_unlock(&linger->lock);
@@ -54,7 +50,7 @@ void mg_linger_add(struct mg_linger *linger, int fd) {
 /* False: this one has gone, or has had enough. */
 static bool discard(struct guest *guest) {
   static char sink[64 * 1024]; /* written by one thread, read by none */
-  if (now_ms() >= guest->until_ms) {
+  if (mg_clock_ms() >= guest->until_ms) {
     return false;
   }
   ssize_t n = recv(guest->fd, sink, sizeof sink, MSG_DONTWAIT);
