@@ -349,36 +349,69 @@ static void wait_in_flight(size_t want) {
   assert_int_equal(mg_http_in_flight(server), want);
 }
 
-/* Two bodies that fit alone and not together: the second is told to come back, and finds room when the first is gone.
- * What is small gets in all the while. */
-static void test_budget(void **state) {
-  static const char head[] = P H J "Content-Length: 18000\r\n\r\n";
+#define LARGE 18000 /* more than what counts as small */
+#define LARGE_HEAD P H J "Content-Length: 18000\r\n\r\n"
+
+/* Its head, and so much of its body. */
+static struct client begin_large(size_t n) {
+  static char text[sizeof LARGE_HEAD - 1 + LARGE];
+  struct client c = dial(mg_http_port_tls(server), true);
+  memset(text, ' ', sizeof text);
+  memcpy(text, LARGE_HEAD, sizeof LARGE_HEAD - 1);
+  say(&c, text, sizeof LARGE_HEAD - 1 + n);
+  return c;
+}
+
+static void expect_crowded(struct client *c) {
   static struct answer a;
-  (void)state;
-  wait_in_flight(0);
-  struct client first = dial(mg_http_port_tls(server), true), second = dial(mg_http_port_tls(server), true);
-  say(&first, head, sizeof head - 1);
-  wait_in_flight(1);
-  usleep(20000);
-  say(&second, head, sizeof head - 1);
-  read_answer(&second, &a, false);
+  read_answer(c, &a, false);
   assert_int_equal(a.status, 503);
   assert_non_null(strstr(a.head, "Retry-After: 1\r\n"));
   assert_non_null(strstr(a.body, "ServiceUnavailable"));
-  assert_true(closed_now(&second));
-  hang_up(&second);
-  second = dial(mg_http_port_tls(server), true);
-  post(&second, "/mutate", "{}", &a);
-  assert_int_equal(a.status, 200);
-  hang_up(&second);
-  hang_up(&first); /* mid-body: its reservation must come back */
+  assert_true(closed_now(c));
+  hang_up(c);
+}
+
+/* Two bodies that fit alone and not together: the second is told to come back, and finds room when the first is gone. */
+static void test_budget(void **state) {
+  static struct answer a;
+  (void)state;
   wait_in_flight(0);
-  static char body[18001];
-  memset(body, ' ', 18000);
-  second = dial(mg_http_port_tls(server), true);
-  post(&second, "/mutate", body, &a);
+  struct client first = begin_large(LARGE - 1);
+  wait_in_flight(1);
+  usleep(20000);
+  struct client second = begin_large(0);
+  expect_crowded(&second);
+  hang_up(&first); /* mid-body: its bytes must come back */
+  wait_in_flight(0);
+  second = begin_large(LARGE);
+  read_answer(&second, &a, false);
   assert_int_equal(a.status, 200);
   hang_up(&second);
+}
+
+/* Bodies that are announced and never come shut nobody out; of those that come at once the last is refused. */
+static void test_budget_of_what_came(void **state) {
+  static struct answer a;
+  (void)state;
+  wait_in_flight(0);
+  struct client first = begin_large(0), second = begin_large(0), idle = begin_large(0);
+  static char body[LARGE];
+  memset(body, ' ', sizeof body);
+  wait_in_flight(3);
+  say(&first, body, LARGE - 1);
+  usleep(50000);
+  say(&second, body, LARGE);
+  expect_crowded(&second);
+  say(&first, body, 1);
+  read_answer(&first, &a, false);
+  assert_int_equal(a.status, 200);
+  hang_up(&first);
+  say(&idle, body, LARGE);
+  read_answer(&idle, &a, false);
+  assert_int_equal(a.status, 200);
+  hang_up(&idle);
+  wait_in_flight(0);
 }
 
 /* A client that sends a body far over the limit without ever looking up must still be able to read why it was refused. */
@@ -493,27 +526,28 @@ static void test_plain(void **state) {
   assert_int_equal(a.status, 200);
   assert_non_null(strstr(a.head, "text/plain; version=0.0.4"));
   assert_non_null(strstr(a.body, "mlgate_http_refused_total{reason=\"too_large\"} 7\n"));
-  assert_non_null(strstr(a.body, "mlgate_http_refused_total{reason=\"budget\"} 1\n"));
+  assert_non_null(strstr(a.body, "mlgate_http_refused_total{reason=\"budget\"} 2\n"));
   assert_non_null(strstr(a.body, "\nmlgate_extra 1\n"));
   assert_non_null(strstr(a.body, "\nmlgate_http_connections_ended_total{reason=\"deadline\"} 0\n"));
 }
 
-/* Who announces a large body and does not send it keeps others out for a second, not until its own deadline. */
+/* Who sends a large body and is slow about it keeps others out for a second, not until its own deadline. What is small gets in
+ * all the while. */
 static void test_hurried(void **state) {
-  static const char head[] = P H J "Content-Length: 18000\r\n\r\n";
   static struct answer a;
-  static char body[18001];
   (void)state;
   wait_in_flight(0);
-  memset(body, ' ', 18000);
   uint64_t ended = mg_http_ended(server, MG_HTTP_END_LATE);
-  struct client slow = dial(mg_http_port_tls(server), true);
-  say(&slow, head, sizeof head - 1);
+  struct client slow = begin_large(LARGE - 1);
   wait_in_flight(1);
+  usleep(20000);
+  struct client small = dial(mg_http_port_tls(server), true);
   int tries = 0;
   do {
-    struct client other = dial(mg_http_port_tls(server), true);
-    post(&other, "/mutate", body, &a);
+    post(&small, "/mutate", "{}", &a);
+    assert_int_equal(a.status, 200);
+    struct client other = begin_large(tries ? LARGE : 0);
+    read_answer(&other, &a, false);
     hang_up(&other);
     if (a.status == 200) break;
     assert_int_equal(a.status, 503);
@@ -524,6 +558,7 @@ static void test_hurried(void **state) {
   assert_true(closed_now(&slow));
   assert_int_equal(mg_http_ended(server, MG_HTTP_END_LATE), ended + 1);
   hang_up(&slow);
+  hang_up(&small);
 }
 
 /* ---- start and end ---- */
@@ -703,6 +738,7 @@ int main(void) {
     cmocka_unit_test(test_slow_body),
     cmocka_unit_test(test_expect_continue),
     cmocka_unit_test(test_budget),
+    cmocka_unit_test(test_budget_of_what_came),
     cmocka_unit_test(test_refusal_survives_the_body),
     cmocka_unit_test(test_late),
     cmocka_unit_test(test_library_refusals),

@@ -17,6 +17,12 @@ static inline bool mg_budget_take(struct mg_budget *budget, size_t n) {
   return false;
 }
 
+/* Takes nothing: whether there would be room now. */
+static inline bool mg_budget_fits(const struct mg_budget *budget, size_t n) {
+  size_t used = atomic_load_explicit(&budget->used, memory_order_relaxed);
+  return used <= budget->max && n <= budget->max - used;
+}
+
 static inline void mg_budget_give(struct mg_budget *budget, size_t n) {
   atomic_fetch_sub_explicit(&budget->used, n, memory_order_relaxed);
 }

@@ -20,13 +20,15 @@ struct mg_exchange {
   struct mg_exchange *next; /* in the spare list */
   struct mg_arena arena;
   struct mg_buf body;
-  size_t reserved; /* of the budget */
+  size_t taken; /* of the budget */
   int64_t begun_ms;
   const struct mg_route *route;
   size_t target_size;
   uintptr_t target_end;
   bool judged;
   bool unread; /* refused with a body still to come */
+  bool counted; /* its body, against the budget */
+  bool crowded; /* there was no room for all of the body: it is thrown away */
   void *state; /* the handler's, of a review that waits */
   struct mg_trace trace;
   struct mg_http_server *server;
@@ -190,8 +192,8 @@ void *mg_exchange_begin(void *cls, const char *target, struct MHD_Connection *co
   exchange->route = mg_route_find(door->which, raw);
   exchange->target_size = raw.n;
   exchange->target_end = (uintptr_t)(raw.p + raw.n);
-  exchange->judged = exchange->unread = false;
-  exchange->reserved = 0;
+  exchange->judged = exchange->unread = exchange->counted = exchange->crowded = false;
+  exchange->taken = 0;
   exchange->server = door->server;
   return exchange;
 }
@@ -221,7 +223,7 @@ void mg_exchange_end(void *cls, struct MHD_Connection *connection, void **contex
   if (exchange->unread && why == MHD_REQUEST_TERMINATED_COMPLETED_OK) {
     linger_on(door->server, connection);
   }
-  mg_budget_give(&door->server->bodies, exchange->reserved);
+  mg_budget_give(&door->server->bodies, exchange->taken);
   exchange_put(door->server, exchange);
   atomic_fetch_sub(&door->in_flight, 1);
 }
@@ -271,7 +273,7 @@ static int64_t time_left(const struct mg_exchange *exchange, struct MHD_Connecti
 static void expect_body(const struct mg_exchange *exchange, struct MHD_Connection *connection) {
   int64_t left = time_left(exchange, connection) + LATE_MS, most = exchange->server->options.body_ms;
   int64_t ms = left < most ? (left > LATE_MS ? left : LATE_MS) : most;
-  expect_in(connection, exchange->reserved ? MG_STAGE_BODY : MG_STAGE_BUSY, ms);
+  expect_in(connection, exchange->counted ? MG_STAGE_BODY : MG_STAGE_BUSY, ms);
 }
 
 /* Under `aside`. A connection is resumed once for each time that it was suspended. */
@@ -449,21 +451,36 @@ static bool target_cut(const struct mg_exchange *exchange, const char *version) 
   return at > next && at - next < 64 * 1024;
 }
 
-/* The budget is taken for the whole body before its first byte is read, and before the client is told to go on. Small ones are
- * left out of it: all connections together cannot have much in them, and so nobody who announces large ones keeps the usual
- * reviews away. */
-static enum mg_refusal reserve(struct mg_http_door *door, struct mg_exchange *exchange, size_t length) {
-  struct mg_http_server *server = door->server;
-  if (length == 0) {
-    return MG_REFUSE_NONE;
-  }
-  size_t counted = length > BODY_SMALL ? length : 0;
-  if (!mg_budget_take(&server->bodies, counted)) {
+/* Taken of the budget is what has come and no more: else whoever announces bodies that never come would shut all others out. A
+ * body that does not fit now is refused before it is sent, and those that are slow to come make haste. Small ones are left out of
+ * it: all connections together cannot have much in them. */
+static enum mg_refusal make_room(struct mg_http_door *door, struct mg_exchange *exchange, size_t length) {
+  exchange->counted = length > BODY_SMALL;
+  if (exchange->counted && !mg_budget_fits(&door->server->bodies, length)) {
     mg_connections_hurry(door->connections);
     return MG_REFUSE_BUDGET;
   }
-  exchange->reserved = counted;
-  return mg_buf_room(&exchange->body, length) ? MG_REFUSE_NONE : MG_REFUSE_MEMORY;
+  size_t room = length < BODY_KEEP ? length : BODY_KEEP;
+  return room == 0 || mg_buf_room(&exchange->body, room) ? MG_REFUSE_NONE : MG_REFUSE_MEMORY;
+}
+
+static void drop_body(struct mg_http_server *server, struct mg_exchange *exchange) {
+  mg_buf_fini(&exchange->body);
+  mg_buf_init(&exchange->body, NULL, server->options.max_body);
+  mg_budget_give(&server->bodies, exchange->taken);
+  exchange->taken = 0;
+}
+
+static void take_body(struct mg_http_door *door, struct mg_exchange *exchange, mg_str part) {
+  size_t n = exchange->counted ? part.n : 0;
+  exchange->crowded = !mg_budget_take(&door->server->bodies, n);
+  if (exchange->crowded) {
+    mg_connections_hurry(door->connections);
+    drop_body(door->server, exchange);
+    return;
+  }
+  exchange->taken += n;
+  mg_buf_put(&exchange->body, part);
 }
 
 static enum mg_refusal judge(struct mg_http_door *door, struct mg_exchange *exchange, struct MHD_Connection *connection,
@@ -482,7 +499,7 @@ static enum mg_refusal judge(struct mg_http_door *door, struct mg_exchange *exch
   bool one = head.count[MG_HEADER_TRACE] == 1;
   (void)mg_trace_read(one ? head.value[MG_HEADER_TRACE] : (mg_str){0}, &exchange->trace);
   exchange->unread = head.count[MG_HEADER_LENGTH] > 0 || head.count[MG_HEADER_TRANSFER] > 0;
-  return why == MG_REFUSE_NONE ? reserve(door, exchange, head.length) : why;
+  return why == MG_REFUSE_NONE ? make_room(door, exchange, head.length) : why;
 }
 
 enum MHD_Result mg_exchange_step(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
@@ -505,9 +522,14 @@ enum MHD_Result mg_exchange_step(void *cls, struct MHD_Connection *connection, c
     return MHD_YES;
   }
   if (*upload_size > 0) {
-    mg_buf_put(&exchange->body, (mg_str){upload, *upload_size});
+    if (!exchange->crowded) {
+      take_body(door, exchange, (mg_str){upload, *upload_size});
+    }
     *upload_size = 0;
     return exchange->body.failed ? MHD_NO : MHD_YES;
+  }
+  if (exchange->crowded) {
+    return refuse(door->server, connection, MG_REFUSE_BUDGET);
   }
   return door->which == MG_DOOR_TLS ? answer_review(door->server, exchange, connection)
                                     : answer_page(door->server, exchange, connection);

@@ -88,7 +88,7 @@ static const struct {
   {"mlgate_http_requests_in_flight", "gauge", "Requests for reviews that have no whole answer yet.", write_in_flight},
   {"mlgate_http_reviews_waiting", "gauge", "Reviews put aside until a registry has answered.", write_waiting},
   {"mlgate_http_reviews_waiting_limit", "gauge", "Reviews put aside, at most.", write_max_waiting},
-  {"mlgate_http_body_bytes", "gauge", "Bytes of reviews in flight, reserved of the budget.", write_body},
+  {"mlgate_http_body_bytes", "gauge", "Bytes of reviews in flight that have come, taken of the budget.", write_body},
   {"mlgate_http_body_budget_bytes", "gauge", "The budget: bytes of reviews in flight, at most.", write_budget},
   {"mlgate_review_memory_bytes", "gauge", "Memory of reviews that are answered, taken of the budget.", write_memory},
   {"mlgate_review_memory_budget_bytes", "gauge", "That budget: at most.", write_memory_budget},
