@@ -298,6 +298,33 @@ static void test_byte_by_byte(void **state) {
   mg_http_stop(server);
 }
 
+static void *drain_and_stop(void *server) {
+  bool whole = mg_http_drain(server, 0, 10000);
+  mg_http_stop(server);
+  return whole ? server : NULL;
+}
+
+/* Who was let in before the end of listening, and takes a while to shake hands, is still answered. */
+static void test_drain_in_a_handshake(void **state) {
+  static struct answer a;
+  pthread_t thread;
+  void *whole = NULL;
+  (void)state;
+  struct mg_http_server *server = start(P256_KEY, 16);
+  struct client c = dial(mg_http_port_tls(server), false);
+  nap(100);
+  assert_int_equal(pthread_create(&thread, NULL, drain_and_stop, server), 0);
+  nap(1500);
+  c.ssl = SSL_new(tls);
+  SSL_set_fd(c.ssl, c.fd);
+  assert_int_equal(SSL_connect(c.ssl), 1);
+  post(&c, "/mutate", "{}", &a);
+  assert_int_equal(a.status, 200);
+  hang_up(&c);
+  pthread_join(thread, &whole);
+  assert_non_null(whole);
+}
+
 /* ---- too many ---- */
 
 /* All at the same moment, more than one turn of the workers accepts. */
@@ -369,7 +396,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_signatures), cmocka_unit_test(test_bad_keys),     cmocka_unit_test(test_every_key),
     cmocka_unit_test(test_unfinished), cmocka_unit_test(test_byte_by_byte), cmocka_unit_test(test_burst),
-    cmocka_unit_test(test_no_files),
+    cmocka_unit_test(test_no_files),   cmocka_unit_test(test_drain_in_a_handshake),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -85,6 +85,9 @@ static void exchange_put(struct mg_http_server *server, struct mg_exchange *exch
 
 static void count_shake(struct mg_http_door *door, enum mg_shake how) {
   atomic_fetch_add_explicit(&door->shakes[how], 1, memory_order_relaxed);
+  if (how != MG_SHAKE_NO_ROOM) {
+    atomic_fetch_sub(&door->shaking, 1);
+  }
 }
 
 static void shaken(struct mg_handshake *handshake) {
@@ -117,6 +120,7 @@ static struct mg_connection *connection_new(struct mg_http_door *door, int fd) {
     known->door = door;
     known->shaken = !secure;
     known->handshake.credentials = secure ? take_credentials(server) : NULL;
+    atomic_fetch_add(&door->shaking, secure);
   }
   return known;
 }

@@ -30,6 +30,7 @@ struct mg_http_door {
   int listen_fd; /* -1: closed */
   uint16_t port;
   _Atomic size_t in_flight;
+  _Atomic size_t shaking; /* handshakes that have not ended */
   _Atomic uint64_t begun; /* requests, ever */
   _Atomic uint64_t shakes[MG_SHAKES]; /* handshakes, ever */
 };

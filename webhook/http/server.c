@@ -290,7 +290,7 @@ static bool wait_empty(struct mg_http_door *door, int64_t limit_ms) {
   uint64_t begun = atomic_load(&door->begun);
   for (int64_t waited = 0; waited < limit_ms; waited += POLL_MS) {
     uint64_t now_begun = atomic_load(&door->begun);
-    bool busy = atomic_load(&door->in_flight) > 0 || now_begun != begun;
+    bool busy = atomic_load(&door->in_flight) > 0 || atomic_load(&door->shaking) > 0 || now_begun != begun;
     begun = now_begun;
     quiet_ms = busy ? 0 : quiet_ms + POLL_MS;
     if ((!busy && mg_connections_open(door->connections) == 0) || quiet_ms >= QUIET_MS) {
