@@ -1,4 +1,5 @@
 /* mlgate serve: loads policies and certificates, starts the server and what reads them anew, and waits for a signal. */
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -21,6 +22,8 @@
 #include "http/server.h"
 #include "registry/disk.h"
 
+#define LARGE (128 * 1024)
+#define HEAPS 2
 #define SAID_MAX ((size_t)4096)
 #define LOG_LIMIT_MS 1000 /* for the last lines */
 #define DRAIN_LIMIT_MS 30000 /* the longest time-out that an API server grants a webhook */
@@ -343,6 +346,14 @@ static void serving_fini(struct serving *serving) {
     if (serving->bound[i].fd >= 0) close(serving->bound[i].fd);
 }
 
+/* What is large goes back to the system when it is freed, and does not make the heaps grow around what stays: else a server that
+ * has seen a few large reviews keeps their memory. Few heaps, since hardly anything is taken of them. */
+static void tune_memory(void) {
+  (void)mallopt(M_MMAP_THRESHOLD, LARGE);
+  (void)mallopt(M_TRIM_THRESHOLD, 4 * LARGE);
+  (void)mallopt(M_ARENA_MAX, HEAPS);
+}
+
 static int run(const void *given, const struct mg_strings *args) {
   const struct serve_options *o = given;
   struct serving serving = SERVING_NONE;
@@ -351,6 +362,7 @@ static int run(const void *given, const struct mg_strings *args) {
   mg_log_init((enum mg_log_level)o->log_level, STDERR_FILENO);
   sigset_t signals;
   block_signals(&signals);
+  tune_memory();
   int code = prepare(o, &serving, &err);
   if (code == 0) code = serve(o, &signals, &serving, &err);
   serving_fini(&serving);
