@@ -349,8 +349,35 @@ static void wait_in_flight(size_t want) {
   assert_int_equal(mg_http_in_flight(server), want);
 }
 
+<<<<<<< HEAD
 #define LARGE 18000 /* more than what counts as small */
 #define LARGE_HEAD P H J "Content-Length: 18000\r\n\r\n"
+=======
+static void get(const char *request, struct answer *a, bool head) {
+  struct client c = dial(mg_http_port_plain(server), false);
+  say(&c, request, strlen(request));
+  read_answer(&c, a, head);
+  hang_up(&c);
+}
+
+/* Until so many bytes of bodies have come. */
+static void wait_bytes(unsigned want) {
+  static struct answer a;
+  char text[64];
+  snprintf(text, sizeof text, "\nmlgate_http_body_bytes %u\n", want);
+  for (int i = 0; i < 500; i++) {
+    get("GET /metrics HTTP/1.1\r\n" H "\r\n", &a, false);
+    if (strstr(a.body, text)) {
+      return;
+    }
+    usleep(10000);
+  }
+  fail_msg("the bodies are not %u bytes", want);
+}
+
+#define LARGE 16000
+#define LARGE_HEAD P H J "Content-Length: 16000\r\n\r\n"
+>>>>>>> 921b6c4 (test: bodies are waited for, not slept for)
 
 /* Its head, and so much of its body. */
 static struct client begin_large(size_t n) {
@@ -378,8 +405,7 @@ static void test_budget(void **state) {
   (void)state;
   wait_in_flight(0);
   struct client first = begin_large(LARGE - 1);
-  wait_in_flight(1);
-  usleep(20000);
+  wait_bytes(LARGE - 1);
   struct client second = begin_large(0);
   expect_crowded(&second);
   hang_up(&first); /* mid-body: its bytes must come back */
@@ -400,7 +426,7 @@ static void test_budget_of_what_came(void **state) {
   memset(body, ' ', sizeof body);
   wait_in_flight(3);
   say(&first, body, LARGE - 1);
-  usleep(50000);
+  wait_bytes(LARGE - 1);
   say(&second, body, LARGE);
   expect_crowded(&second);
   say(&first, body, 1);
@@ -495,13 +521,6 @@ static void test_tls_versions(void **state) {
 }
 
 /* ---- the plain port ---- */
-
-static void get(const char *request, struct answer *a, bool head) {
-  struct client c = dial(mg_http_port_plain(server), false);
-  say(&c, request, strlen(request));
-  read_answer(&c, a, head);
-  hang_up(&c);
-}
 
 static void test_plain(void **state) {
   static struct answer a;

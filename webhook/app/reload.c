@@ -12,7 +12,6 @@
 #include "app/confine.h"
 #include "app/inputs.h"
 #include "base/log.h"
-#include "base/pulse.h"
 #include "base/watch.h"
 #include "cluster/live.h"
 #include "http/metrics.h"
@@ -269,14 +268,12 @@ static void *run(void *arg) {
     tell_blind(reload, &told);
     enum mg_watch_why why = mg_watch_wait(reload->watch, tidy ? poll_ms : TIDY_MS, reload->options.quiet_ms);
     if (why == MG_WATCH_STOPPED) return NULL;
-    mg_pulse_begin("reload");
     for (enum set_id id = 0; id < SETS; id++) {
       const struct set *set = &reload->sets[id];
       bool again = why == MG_WATCH_POKED || (why == MG_WATCH_TIME && tidy && set->failed);
       if (again || look(reload, id) != set->seen) attempt(reload, id, why == MG_WATCH_POKED);
     }
     tidy = mg_answerer_tidy(reload->answerer);
-    mg_pulse_end();
   }
 }
 

@@ -1,5 +1,6 @@
 /* Sees a thread that no longer comes out of what it does: first the process is said to be unhealthy, then it is ended, so that
- * whoever started it starts it again. */
+ * whoever started it starts it again. The thread that reads files anew is not watched: while a disk hangs, what was read before
+ * serves on. */
 #pragma once
 #include <stdbool.h>
 
