@@ -164,6 +164,17 @@ def targets(scene):
     return table(scene, rows)
 
 
+def wait_for_bytes(gate, wanted):
+    """Until so many bytes of bodies have come."""
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        lines = gate.get("/metrics")[1].decode().splitlines()
+        if [line for line in lines if line.startswith("mlgate_http_body_bytes ") and float(line.split()[1]) >= wanted]:
+            return
+        time.sleep(0.02)
+    expect(False, f"less than {wanted} bytes of bodies have come")
+
+
 def expectations(scene):
     """14"""
     port, body = scene.target.port, review_of(POD)
@@ -178,10 +189,10 @@ def expectations(scene):
     refused("too large", say(port, large), [413])
     refused("a wrong path", say(port, post("/nope", headers=["Expect: 100-continue"], body=b"", length=10)), [404])
     refused("another expectation", say(port, post(headers=["Expect: a-pony"])), [417])
-    full = write(f"{scene.folder}/full", post(length=8 * MIB, body=b" " * 1024))
-    with Attack(scene.target, count=8, tls=1, file=full, hold=9000) as tool:
+    full = write(f"{scene.folder}/full", post(length=8 * MIB, body=b" " * (8 * MIB - 1)))
+    with Attack(scene.target, count=3, tls=1, file=full, hold=9000) as tool:
         tool.held()
-        time.sleep(0.2)
+        wait_for_bytes(scene.target, 3 * (8 * MIB - 1))
         large = say(port, post(length=8 * MIB, headers=["Expect: 100-continue"], body=b""), enough=1)
         talk = say(port, head, enough=1)  # what is small still finds room
         tool.process.stdin.close()

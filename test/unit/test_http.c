@@ -349,10 +349,6 @@ static void wait_in_flight(size_t want) {
   assert_int_equal(mg_http_in_flight(server), want);
 }
 
-<<<<<<< HEAD
-#define LARGE 18000 /* more than what counts as small */
-#define LARGE_HEAD P H J "Content-Length: 18000\r\n\r\n"
-=======
 static void get(const char *request, struct answer *a, bool head) {
   struct client c = dial(mg_http_port_plain(server), false);
   say(&c, request, strlen(request));
@@ -375,9 +371,8 @@ static void wait_bytes(unsigned want) {
   fail_msg("the bodies are not %u bytes", want);
 }
 
-#define LARGE 16000
-#define LARGE_HEAD P H J "Content-Length: 16000\r\n\r\n"
->>>>>>> 921b6c4 (test: bodies are waited for, not slept for)
+#define LARGE 18000 /* more than what counts as small */
+#define LARGE_HEAD P H J "Content-Length: 18000\r\n\r\n"
 
 /* Its head, and so much of its body. */
 static struct client begin_large(size_t n) {
@@ -558,8 +553,7 @@ static void test_hurried(void **state) {
   wait_in_flight(0);
   uint64_t ended = mg_http_ended(server, MG_HTTP_END_LATE);
   struct client slow = begin_large(LARGE - 1);
-  wait_in_flight(1);
-  usleep(20000);
+  wait_bytes(LARGE - 1);
   struct client small = dial(mg_http_port_tls(server), true);
   int tries = 0;
   do {
