@@ -46,7 +46,13 @@ class Server(harness.Server):
         return lines[0]
 
     def logged_sandbox(self):
-        return next(line for line in map(json.loads, self.logged().splitlines()) if line["msg"] == "sandbox")
+        end = time.monotonic() + 10  # a thread writes the log
+        while True:
+            for line in self.logged().splitlines():
+                if '"msg":"sandbox"' in line and line.endswith("}"):
+                    return json.loads(line)
+            expect(time.monotonic() < end, f"no line about the sandbox: {self.logged()}")
+            time.sleep(0.02)
 
     def wait_for(self, text):
         end = time.monotonic() + 15
