@@ -46,12 +46,16 @@ class Server(harness.Server):
         return lines[0]
 
     def logged_sandbox(self):
-        end = time.monotonic() + 10  # a thread writes the log
+        return json.loads(self.logged_line('"msg":"sandbox"'))
+
+    def logged_line(self, text):
+        """A thread writes the log."""
+        end = time.monotonic() + 10
         while True:
             for line in self.logged().splitlines():
-                if '"msg":"sandbox"' in line and line.endswith("}"):
-                    return json.loads(line)
-            expect(time.monotonic() < end, f"no line about the sandbox: {self.logged()}")
+                if text in line and line.endswith("}"):
+                    return line
+            expect(time.monotonic() < end, f"no line with {text}: {self.logged()}")
             time.sleep(0.02)
 
     def wait_for(self, text):
@@ -216,7 +220,7 @@ def privileged_port():
             server = Server([f"{folder}/policies"], "require", extra=["--listen", f"127.0.0.1:{port}"])
             try:
                 with server:
-                    expect(f"\"port\":{port}," in server.logged(), server.logged())
+                    server.logged_line(f"\"port\":{port},")
                 return
             except harness.Mismatch:
                 if "Address already in use" not in server.logged():
