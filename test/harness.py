@@ -51,6 +51,9 @@ class Tap:
             print(f"# … and {len(lines) - 40} more lines")
         sys.stdout.flush()
 
+    def check(self, name, good, why=""):
+        self.result(name, None if good else str(why) or "failed")
+
     def run(self, name, function, *args):
         """One test: any exception is a failure of it, never the end of the program."""
         try:

@@ -5,22 +5,18 @@ import os
 import pathlib
 import re
 import subprocess
+import sys
 import tempfile
 
 import yaml
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
+from harness import MLGATE, Tap, environment  # noqa: E402
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
-MLGATE = os.environ.get("MLGATE", str(TOP / "build/mlgate"))
-ENV = {k: v for k, v in os.environ.items() if not k.startswith("MLGATE_")}
-count = 0
-
-
-def result(name, good, why=""):
-    global count
-    count += 1
-    print(f"{'ok' if good else 'not ok'} {count} - {name}")
-    for line in str(why).splitlines() if not good else []:
-        print(f"# {line}")
+ENV = environment()
+TAP = Tap()
+result = TAP.check
 
 
 def run(*args):
@@ -142,7 +138,7 @@ def main():
     with tempfile.TemporaryDirectory() as work:
         reasons(pathlib.Path(work))
         readme(pathlib.Path(work))
-    print(f"1..{count}")
+    TAP.finish()
 
 
 main()

@@ -5,19 +5,15 @@ import os
 import pathlib
 import re
 import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
+from harness import MLGATE, Tap, environment  # noqa: E402
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-MLGATE = os.environ.get("MLGATE", str(TOP / "build/mlgate"))
-ENV = {k: v for k, v in os.environ.items() if not k.startswith("MLGATE_")}
-count = 0
-
-
-def result(name, good, why=""):
-    global count
-    count += 1
-    print(f"{'ok' if good else 'not ok'} {count} - {name}")
-    for line in str(why).splitlines() if not good else []:
-        print(f"# {line}")
+ENV = environment()
+TAP = Tap()
+result = TAP.check
 
 
 def loads(name, *paths):
@@ -40,7 +36,7 @@ def main():
     result("every rule type has an entry in the pack", unused == [], unused)
     bare = [path.name for path in TOP.glob("policies/**/*.yaml") if not path.read_text().startswith("# ")]
     result("every file begins with what it is for", bare == [], bare)
-    print(f"1..{count}")
+    TAP.finish()
 
 
 main()

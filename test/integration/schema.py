@@ -5,22 +5,18 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 
 import jsonschema
 import yaml
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
+from harness import MLGATE, Tap, environment  # noqa: E402
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
-MLGATE = os.environ.get("MLGATE", str(TOP / "build/mlgate"))
-ENV = {k: v for k, v in os.environ.items() if not k.startswith("MLGATE_")}
-count = 0
-
-
-def result(name, good, why=""):
-    global count
-    count += 1
-    print(f"{'ok' if good else 'not ok'} {count} - {name}")
-    for line in str(why).splitlines() if not good else []:
-        print(f"# {line}")
+ENV = environment()
+TAP = Tap()
+result = TAP.check
 
 
 class Loader(yaml.CSafeLoader):
@@ -109,7 +105,7 @@ def main():
     result("one kind alone", one["$ref"] == "#/$defs/Exception" and "Exception" in one["$defs"])
     done = subprocess.run([MLGATE, "schema", "Polic"], env=ENV, capture_output=True, text=True)
     result("a kind that is none", done.returncode == 2 and 'did you mean "Policy"?' in done.stderr and done.stdout == "", done)
-    print(f"1..{count}")
+    TAP.finish()
 
 
 main()
