@@ -1,8 +1,8 @@
 #include "certs/hooks.h"
 
 #include <stdio.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "kube/name.h"
 
 static const struct kind {
@@ -98,18 +98,12 @@ static int follow(const struct mg_certs_place *place, const char *hook, bool *re
   return 0;
 }
 
-static int64_t uptime(void) {
-  struct timespec now = {0};
-  (void)clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec;
-}
-
 int mg_hooks_follow(const struct mg_certs_place *place, unsigned *patched, struct mg_err *err) {
-  int64_t start = uptime();
+  int64_t end = mg_clock_ms() + place->wait * 1000;
   for (size_t i = 0; i < place->n_hooks; i++) {
     bool found = false;
     int code = follow(place, place->hooks[i], &found, patched, err);
-    while (code == 0 && !found && uptime() - start < place->wait) {
+    while (code == 0 && !found && mg_clock_ms() < end) {
       mg_store_pause(MG_STORE_TRIES);
       code = follow(place, place->hooks[i], &found, patched, err);
     }

@@ -10,12 +10,6 @@
 #define ARENA_MAX ((size_t)256 << 10)
 #define LONGEST_NAME 253 /* of DNS; a reference may have a longer one */
 
-int64_t mg_errand_clock(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* ---- the end ---- */
 
 static void unlink_errand(struct mg_errand *e) {
@@ -141,7 +135,7 @@ void mg_errand_send(struct mg_errand *e) {
   e->own = way.own;
   e->used_kept = false;
   if (!authorization && way.own) {
-    authorization = mg_origin_token(&e->all->origins, e->host, e->token_name, mg_errand_clock());
+    authorization = mg_origin_token(&e->all->origins, e->host, e->token_name, mg_clock_ms());
     e->used_kept = authorization != NULL;
   }
   struct mg_transfer_request r = {
@@ -189,7 +183,7 @@ static void begin_endpoint(struct mg_errand *e) {
   e->hops = 0;
   e->total = -1;
   e->retried = false;
-  int64_t now = mg_errand_clock();
+  int64_t now = mg_clock_ms();
   if (is_limited(e, now)) return;
   const struct mg_origin *origin = mg_origin_of(&e->all->origins, e->host);
   if (!origin) {
@@ -224,7 +218,7 @@ static void on_broken(struct mg_errand *e, struct mg_origin *origin, const struc
   }
   bool away = reply->end == MG_TRANSFER_UNREACHABLE || reply->end == MG_TRANSFER_TIMEOUT;
   if (origin && e->hops == 0 && !reply->connected && away) {
-    int64_t now = mg_errand_clock();
+    int64_t now = mg_clock_ms();
     bool busy = origin->heard && now - origin->heard < MG_ORIGIN_DOWN_MS; /* a burst of connects takes it a while */
     if (busy && !e->retried) {
       e->retried = true;
@@ -255,9 +249,9 @@ static void on_reply(void *ctx, const struct mg_transfer_reply *reply) {
   struct mg_errand *e = ctx;
   int status = reply->status;
   e->total = reply->total;
-  if (e->own) mg_origin_note(mg_errand_limits(e, e->host), reply, mg_errand_clock());
+  if (e->own) mg_origin_note(mg_errand_limits(e, e->host), reply, mg_clock_ms());
   struct mg_origin *origin = mg_origin_of(&e->all->origins, e->host);
-  if (origin && e->own && reply->end == MG_TRANSFER_ANSWERED) origin->heard = mg_errand_clock();
+  if (origin && e->own && reply->end == MG_TRANSFER_ANSWERED) origin->heard = mg_clock_ms();
   if (e->own) mg_quotas_note(&e->all->quotas, e->host, reply->quota, reply->quota_left);
   if (reply->end != MG_TRANSFER_ANSWERED) {
     on_broken(e, origin, reply);

@@ -1,6 +1,7 @@
 /* One question to a registry with all that it may take: the mirror first, TLS or not, challenges, tokens, redirects. The
  * registry's thread only. */
 #pragma once
+#include "base/clock.h"
 #include "registry/origin.h"
 #include "registry/quota.h"
 #include "registry/settings.h"
@@ -47,5 +48,3 @@ void mg_errands_fini(struct mg_errands *errands); /* without calls */
 bool mg_errand_start(struct mg_errands *errands, struct mg_settings *settings, const struct mg_errand_order *order)
   __attribute__((warn_unused_result));
 void mg_errands_turn(struct mg_errands *errands, int64_t ms);
-
-int64_t mg_errand_clock(void); /* monotonic ms */

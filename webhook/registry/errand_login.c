@@ -124,7 +124,7 @@ struct token_errand {
 static void on_token(void *ctx, const struct mg_transfer_reply *reply) {
   struct token_errand *t = ctx; /* in the errand's arena */
   struct mg_errand *e = t->errand;
-  int64_t now = mg_errand_clock(), until;
+  int64_t now = mg_clock_ms(), until;
   mg_origin_note(mg_errand_limits(e, t->host), reply, now);
   if (reply->end != MG_TRANSFER_ANSWERED) {
     mg_errand_fail_transfer(e, reply);
@@ -153,7 +153,7 @@ static void ask_token(struct mg_errand *e, const struct mg_challenge *challenge,
   }
   *t = (struct token_errand){e, *challenge, mg_arena_dup(&e->arena, mg_str_of(target.where))};
   const struct mg_origin *limits = mg_errand_limits(e, t->host);
-  if (limits && mg_errand_clock() < limits->throttled_until) {
+  if (limits && mg_clock_ms() < limits->throttled_until) {
     mg_errand_fail(e, MG_REGISTRY_THROTTLED, 0, "its token server allows no more requests for now");
     return;
   }
@@ -183,7 +183,7 @@ static void next_login(struct mg_errand *e, const struct mg_challenge *challenge
     ask_token(e, challenge, login);
     return;
   }
-  set_authorization(e, basic_value(login), mg_errand_clock() + BASIC_MS);
+  set_authorization(e, basic_value(login), mg_clock_ms() + BASIC_MS);
   if (e->authorization) mg_errand_send(e);
   else mg_errand_fail(e, MG_REGISTRY_UNREACHABLE, 0, "too little memory to ask it");
 }

@@ -49,7 +49,7 @@ void mg_fetch_fail(struct mg_fetch *f, enum mg_registry_result result, const cha
   if (key.n) {
     pthread_mutex_lock(&f->registry->lock);
     if (f->settings == f->registry->settings) /* else it may be what was mended meanwhile */
-      mg_cache_keep_trouble(&f->registry->cache, key, f->result, mg_str_of(f->why), mg_errand_clock());
+      mg_cache_keep_trouble(&f->registry->cache, key, f->result, mg_str_of(f->why), mg_clock_ms());
     pthread_mutex_unlock(&f->registry->lock);
   }
   mg_fetch_finish(f, NULL);
@@ -90,7 +90,7 @@ static bool ask_manifest(struct mg_fetch *f, mg_str which, void (*done)(void *, 
 
 static void keep_tag(struct mg_fetch *f) {
   pthread_mutex_lock(&f->registry->lock);
-  mg_cache_keep_tag(&f->registry->cache, f->name, f->digest, mg_errand_clock());
+  mg_cache_keep_tag(&f->registry->cache, f->name, f->digest, mg_clock_ms());
   pthread_mutex_unlock(&f->registry->lock);
   /* Without logins of pods: another run has none, and would take them for everybody's. */
   if (!f->settings->offline && !f->scope.n && !f->image.digest.n)
@@ -123,7 +123,6 @@ static void take_index(struct mg_fetch *f, const struct mg_manifest *m) {
   for (uint32_t i = 0; i < count; i++) {
     if (ask_manifest(f, m->children[i].digest, mg_fetch_on_child, &f->parts[i])) continue;
     mg_fetch_part_failed(&f->parts[i], MG_REGISTRY_UNREACHABLE, MG_FETCH_NO_MEMORY); /* may end the fetch, if it is the last */
-    if (i + 1 == count) return;
   }
 }
 
@@ -195,7 +194,7 @@ static void on_manifest(void *ctx, const struct mg_answer *a) {
 /* True: the facts are there already, and the fetch has ended. */
 static bool end_from_cache(struct mg_fetch *f) {
   pthread_mutex_lock(&f->registry->lock);
-  struct mg_box *box = mg_cache_box(&f->registry->cache, f->digest, f->place, mg_errand_clock());
+  struct mg_box *box = mg_cache_box(&f->registry->cache, f->digest, f->place, mg_clock_ms());
   if (box) mg_box_ref(box);
   pthread_mutex_unlock(&f->registry->lock);
   if (!box && (box = mg_disk_box(f->settings->cache_dir, f->digest, f->place))) mg_fetch_keep_box(f, box);
@@ -264,7 +263,7 @@ static void begin(struct mg_fetch *f) {
 static bool is_known(struct mg_registry *r, mg_str platform, struct mg_want *want) {
   struct mg_arena arena;
   char room[MG_NAME_ROOM];
-  int64_t now = mg_errand_clock();
+  int64_t now = mg_clock_ms();
   mg_arena_init(&arena, (size_t)64 << 10, 0);
   mg_str key = trouble_key(&arena, want->name, platform);
   pthread_mutex_lock(&r->lock);

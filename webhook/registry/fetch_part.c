@@ -22,7 +22,7 @@ static void pack_part(struct mg_fetch_part *p, struct mg_platform_fact *fact, st
 static void pack(struct mg_fetch *f) {
   struct mg_image_facts facts = {.digest = f->digest, .platform_count = f->part_count};
   struct mg_box_layer *more[MG_PLATFORMS_MAX] = {0};
-  int64_t until = 0, now = mg_errand_clock();
+  int64_t until = 0, now = mg_clock_ms();
   facts.platforms = MG_NEW_N(&f->arena, struct mg_platform_fact, f->part_count);
   for (uint32_t i = 0; facts.platforms && i < f->part_count; i++) {
     struct mg_fetch_part *p = &f->parts[i];

@@ -101,14 +101,14 @@ mg_str mg_look_why(struct mg_registry *r, const struct mg_image_query *query, co
   char room[MG_PULL_KEY_ROOM];
   bool denied = r->reads_secrets && trouble->result == MG_REGISTRY_DENIED;
   mg_str key = denied ? mg_pull_key(query, room) : (mg_str){0};
-  const struct mg_pull_set *set = key.n ? mg_pull_set_of(&r->sets, key, mg_errand_clock()) : NULL;
+  const struct mg_pull_set *set = key.n ? mg_pull_set_of(&r->sets, key, mg_clock_ms()) : NULL;
   mg_str note = set ? mg_str_of(set->note) : (mg_str){0};
   return mg_arena_printf(arena, "%.*s%s%.*s%s", MG_FMT(trouble->why), open_note(note), MG_FMT(note), close_note(note));
 }
 
 static struct mg_box_question question_of(int64_t evidence_size, struct mg_box *const *bases, uint32_t count) {
   return (struct mg_box_question){
-      .evidence_size = evidence_size, .now = mg_errand_clock(), .bases = bases, .base_count = count};
+      .evidence_size = evidence_size, .now = mg_clock_ms(), .bases = bases, .base_count = count};
 }
 
 bool mg_look_cached(struct mg_registry *r, const struct mg_image_query *query, mg_str key, struct mg_box **boxes,
@@ -341,7 +341,7 @@ static void on_pulls(void *ctx, const struct mg_pull_set *set) {
 }
 
 static void begin(struct mg_look *look) {
-  look->deadline = mg_errand_clock() + LOOK_MS;
+  look->deadline = mg_clock_ms() + LOOK_MS;
   look->pull = (struct mg_pull_want){.done = on_pulls, .ctx = look};
   if (look->pull_key.n) mg_pull_join(look->registry, look->settings, look->pull_key, &look->pull);
   else fetch_all(look);
@@ -387,7 +387,7 @@ void mg_looks_begin(struct mg_registry *r) {
 }
 
 int64_t mg_looks_expire(struct mg_registry *r) {
-  int64_t now = mg_errand_clock(), wait = 1000;
+  int64_t now = mg_clock_ms(), wait = 1000;
   struct mg_look *over;
   do {
     over = NULL;

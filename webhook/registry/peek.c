@@ -74,7 +74,7 @@ _Static_assert(MG_REGISTRY_PEEKS_MAX == 40, "the text above says so");
  * on the way, so it is not taken for good. */
 static struct mg_box *updated(struct mg_peeks *p) {
   struct mg_box *draft = mg_box_new(&p->order.box->facts, p->order.box->more), *box = NULL;
-  int64_t now = mg_errand_clock(), until = p->order.box->until;
+  int64_t now = mg_clock_ms(), until = p->order.box->until;
   if (!draft) return NULL;
   for (uint32_t i = 0; i < p->bytes.count + p->sizes.count; i++) {
     const struct mg_peek_layer *at = i < p->bytes.count ? &p->bytes.at[i] : &p->sizes.at[i - p->bytes.count];

@@ -200,7 +200,7 @@ static struct mg_pull_set *keep(struct mg_pulling *p) {
   set->entry.key = (mg_str){set->key, p->key.n};
   set->sets = sets;
   set->keyring = keyring;
-  set->read = mg_errand_clock();
+  set->read = mg_clock_ms();
   set->until = set->read + (int64_t)p->seconds * 1000;
   snprintf(set->note, sizeof set->note, "%s", p->note);
   pthread_mutex_lock(&p->registry->lock);
@@ -372,7 +372,7 @@ static void add_want(struct mg_pulling *p, struct mg_pull_want *want) {
 
 void mg_pull_join(struct mg_registry *r, struct mg_settings *settings, mg_str key, struct mg_pull_want *want) {
   pthread_mutex_lock(&r->lock);
-  const struct mg_pull_set *set = mg_pull_set_of(&r->sets, key, mg_errand_clock());
+  const struct mg_pull_set *set = mg_pull_set_of(&r->sets, key, mg_clock_ms());
   pthread_mutex_unlock(&r->lock);
   struct mg_pulling *p = set ? NULL : r->pulls;
   while (p && !mg_str_eq(p->key, key)) p = p->next;

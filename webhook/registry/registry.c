@@ -35,12 +35,8 @@ static bool libraries_ready(void) {
 }
 
 static int init(struct mg_registry *r, const struct mg_registry_options *options) {
-  pthread_condattr_t monotonic;
   pthread_mutex_init(&r->lock, NULL);
-  pthread_condattr_init(&monotonic);
-  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-  pthread_cond_init(&r->changed, &monotonic);
-  pthread_condattr_destroy(&monotonic);
+  mg_clock_cond(&r->changed);
   r->settings = mg_settings_new(options);
   r->reads_secrets = options->api != NULL;
   bool tables = mg_cache_init(&r->cache) == 0 && mg_pull_sets_init(&r->sets) == 0;

@@ -194,7 +194,7 @@ void mg_registry_session_notify(struct mg_registry_session *s, int64_t ms, void 
   bool wait = s->waiting > 0;
   if (wait) {
     disarm(s);
-    s->deadline = mg_errand_clock() + (ms > 0 ? ms : 0);
+    s->deadline = mg_clock_ms() + (ms > 0 ? ms : 0);
     s->done = done;
     s->ctx = ctx;
     s->armed = true;
@@ -208,9 +208,7 @@ void mg_registry_session_notify(struct mg_registry_session *s, int64_t ms, void 
 
 bool mg_registry_session_wait(struct mg_registry_session *s, int64_t ms) {
   struct mg_registry *r = s->registry;
-  struct timespec until;
-  int64_t at = mg_errand_clock() + (ms > 0 ? ms : 0);
-  until = (struct timespec){.tv_sec = (time_t)(at / 1000), .tv_nsec = (long)(at % 1000) * 1000000};
+  const struct timespec until = mg_clock_in(ms > 0 ? ms : 0);
   pthread_mutex_lock(&r->lock);
   while (s->waiting && pthread_cond_timedwait(&r->changed, &r->lock, &until) != ETIMEDOUT) {}
   bool all = s->waiting == 0;
@@ -225,7 +223,7 @@ void mg_registry_session_late(struct mg_registry_session *s) {
 /* ---- the thread ---- */
 
 int64_t mg_sessions_call(struct mg_registry *r) {
-  int64_t now = mg_errand_clock(), wait = 1000;
+  int64_t now = mg_clock_ms(), wait = 1000;
   pthread_mutex_lock(&r->lock);
   for (struct mg_registry_session *s = r->armed; s;) {
     if (s->waiting && s->deadline > now) {
