@@ -1,24 +1,33 @@
 #include "app/judge.h"
 
-#include <stdio.h>
-
-#include "doc/yaml.h"
-
 #define JUDGE_KEEP ((size_t)8 << 20)
 #define KEEP_MAX ((size_t)512 << 20)
 
 /* One document on its way. */
 struct document {
   struct mg_judge *judge;
-  const char *file;
+  struct mg_judged *file;
   uint32_t number;
   struct mg_duplicate **duplicates; /* of the whole file, by place */
   size_t duplicate_count, duplicates_left;
 };
 
-static void report_error(struct mg_judge *judge, const char *file, uint32_t line, uint32_t column, const char *message) {
-  struct mg_report_error error = {file, line, column, mg_str_of(message)};
-  mg_report_error(judge->report, &error);
+static struct mg_judged_item *add_item(struct mg_judge *judge, struct mg_judged *file, enum mg_judged_kind kind) {
+  struct mg_judged_item *item = MG_NEW(&judge->arena, struct mg_judged_item);
+  if (!item) {
+    file->failed = true;
+    return NULL;
+  }
+  item->kind = kind;
+  *file->end = item;
+  file->end = &item->next;
+  return item;
+}
+
+static void add_error(struct mg_judge *judge, struct mg_judged *file, uint32_t line, uint32_t column, mg_str message) {
+  struct mg_judged_item *item = add_item(judge, file, MG_JUDGED_ERROR);
+  mg_str kept = mg_arena_dup(&judge->arena, message);
+  if (item) item->error = (struct mg_report_error){file->path, line, column, kept};
 }
 
 /* ---- duplicate keys ---- */
@@ -67,6 +76,11 @@ static uint32_t take_duplicates(struct document *d, mg_node node, struct mg_aren
   return n;
 }
 
+static void add_note(struct document *d, uint32_t line, uint32_t column, mg_str text) {
+  struct mg_judged_item *item = add_item(d->judge, d->file, MG_JUDGED_NOTE);
+  if (item) item->note = (struct mg_report_warning){line, column, text};
+}
+
 /* Those of nothing that was judged. */
 static void left_duplicates(struct document *d, mg_str source, size_t more) {
   for (size_t i = 0; i < d->duplicate_count; i++) {
@@ -75,23 +89,12 @@ static void left_duplicates(struct document *d, mg_str source, size_t more) {
     if (!x) continue;
     mg_line_of(source, x->again, &line, &column);
     mg_str text = duplicate_text(&d->judge->arena, source, x, LAST_HOLDS);
-    MG_BUF_AUTO out;
-    mg_buf_init(&out, NULL, 1 << 16);
-    mg_buf_clean(&out, mg_str_of(d->file));
-    mg_buf_printf(&out, ":%u:%u: warning: ", line, column);
-    mg_buf_clean(&out, text);
-    fprintf(stderr, "%.*s\n", MG_FMT(mg_buf_str(&out)));
+    add_note(d, line, column, text);
   }
-  if (more) fprintf(stderr, "%s: warning: %zu more duplicate keys\n", d->file, more);
+  if (more) add_note(d, 0, 0, mg_arena_printf(&d->judge->arena, "%zu more duplicate keys", more));
 }
 
 /* ---- objects ---- */
-
-static void note_exceptions(struct mg_judge *judge, const struct mg_verdict *verdict) {
-  for (const struct mg_violation *v = verdict->violations; v; v = v->next)
-    for (uint32_t i = 0; v->exception.n && i < mg_snapshot_exception_count(judge->snapshot); i++)
-      if (mg_str_eq(v->exception, mg_snapshot_exception(judge->snapshot, i)->name)) judge->matched[i] = true;
-}
 
 static int gather_warnings(struct document *d, mg_node object, struct mg_report_result *result, struct mg_err *err) {
   struct mg_arena *arena = &d->judge->arena;
@@ -111,33 +114,33 @@ static int gather_warnings(struct document *d, mg_node object, struct mg_report_
 static int judge_object(void *ctx, const struct mg_request *request, mg_str api_version, struct mg_err *err) {
   struct document *d = ctx;
   struct mg_judge *judge = d->judge;
-  struct mg_verdict verdict;
+  struct mg_verdict *verdict = MG_NEW(&judge->arena, struct mg_verdict);
   mg_node object = request->object.at ? request->object : request->old_object;
   struct mg_pos pos;
-  if (!mg_value_pos(object, &pos)) pos = (struct mg_pos){d->file, 1, 1};
-  int code = mg_evaluate(judge->snapshot, request, MG_PHASE_MUTATE | MG_PHASE_VALIDATE, judge->now, &judge->arena, &verdict, err);
+  if (!verdict) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!mg_value_pos(object, &pos)) pos = (struct mg_pos){d->file->path, 1, 1};
+  int code = mg_evaluate(judge->snapshot, request, MG_PHASE_MUTATE | MG_PHASE_VALIDATE, judge->now, &judge->arena, verdict, err);
   if (code < 0) return code;
-  struct mg_report_result result = {.file = d->file, .document = d->number, .line = pos.line, .column = pos.column,
+  struct mg_report_result result = {.file = d->file->path, .document = d->number, .line = pos.line, .column = pos.column,
                                     .api_version = api_version, .kind = request->kind, .ns = request->ns, .name = request->name,
-                                    .verdict = &verdict};
+                                    .object = object, .verdict = verdict};
   code = gather_warnings(d, object, &result, err);
-  if (code < 0) return code;
-  note_exceptions(judge, &verdict);
-  mg_report_result(judge->report, &result);
-  return 0;
+  struct mg_judged_item *item = code < 0 ? NULL : add_item(judge, d->file, MG_JUDGED_RESULT);
+  if (item) item->result = result;
+  return code;
 }
 
 static void skip_object(void *ctx, mg_node node) {
   struct document *d = ctx;
   (void)node;
-  mg_report_totals(d->judge->report)->skipped++;
+  d->file->skipped++;
 }
 
 static int object_error(void *ctx, mg_node at, const char *message) {
   struct document *d = ctx;
   struct mg_pos pos;
   bool placed = mg_value_pos(at, &pos);
-  report_error(d->judge, d->file, placed ? pos.line : 0, placed ? pos.column : 0, message);
+  add_error(d->judge, d->file, placed ? pos.line : 0, placed ? pos.column : 0, mg_str_of(message));
   return 0;
 }
 
@@ -148,10 +151,7 @@ static bool is_odd_review(struct document *d, mg_node root) {
   if (!d->duplicates_left || !mg_objects_is_review(root)) return false;
   struct mg_report_warning *all = MG_NEW_N(&d->judge->arena, struct mg_report_warning, d->duplicates_left);
   uint32_t n = all ? take_duplicates(d, root, &d->judge->arena, "", all) : 0;
-  for (uint32_t i = 0; i < n; i++) {
-    struct mg_report_error error = {d->file, all[i].line, all[i].column, all[i].text};
-    mg_report_error(d->judge->report, &error);
-  }
+  for (uint32_t i = 0; i < n; i++) add_error(d->judge, d->file, all[i].line, all[i].column, all[i].text);
   return n > 0;
 }
 
@@ -168,16 +168,16 @@ static int judge_documents(struct document *d, struct mg_file_doc *docs, struct 
   return 0;
 }
 
-static void judge_text(struct mg_judge *judge, const char *file) {
-  struct mg_file_doc *docs = NULL;
+static void judge_text(struct mg_judge *judge, struct mg_judged *file) {
   struct mg_err err = {0};
-  mg_str source = mg_buf_str(&judge->text);
-  struct mg_read how = {.limits = {MG_INPUT_MAX_BYTES, MG_JUDGE_DEPTH, MG_JUDGE_CELLS}, .file = file, .last_wins = true};
+  struct mg_read how = {
+      .limits = {MG_INPUT_MAX_BYTES, MG_JUDGE_DEPTH, MG_JUDGE_CELLS}, .file = file->path, .last_wins = true};
   struct document document = {.judge = judge, .file = file};
-  if (mg_yaml_read(&docs, &judge->arena, source, &how, &err) < 0) report_error(judge, file, err.line, err.column, err.text);
+  if (mg_yaml_read(&file->docs, &judge->arena, file->source, &how, &err) < 0)
+    add_error(judge, file, err.line, err.column, mg_str_of(err.text));
   size_t more = gather_duplicates(&document, how.duplicates, &judge->arena);
-  if (judge_documents(&document, docs, &err) < 0) report_error(judge, file, 0, 0, err.text);
-  left_duplicates(&document, source, more);
+  if (judge_documents(&document, file->docs, &err) < 0) add_error(judge, file, 0, 0, mg_str_of(err.text));
+  left_duplicates(&document, file->source, more);
 }
 
 /* ---- what registries are asked ---- */
@@ -229,28 +229,26 @@ int mg_judge_ask(struct mg_judge *judge, const struct mg_input *input, struct mg
   return 0;
 }
 
-int mg_judge_file(struct mg_judge *judge, const struct mg_input *input, struct mg_err *err) {
+int mg_judge_file(struct mg_judge *judge, const struct mg_input *input, struct mg_judged *ret, struct mg_err *err) {
   struct mg_err why = {0};
   mg_arena_reset(&judge->arena);
-  if (input->problem || read_input(judge, input->path, &why) < 0) {
-    report_error(judge, input->path, 0, 0, input->problem ? input->problem : why.text);
-    if (judge->text.failed) return mg_err_set(err, MG_E_NOMEM, "%s: out of memory", input->path);
-    return 0;
-  }
-  mg_report_totals(judge->report)->files++;
-  judge_text(judge, input->path);
-  return 0;
+  *ret = (struct mg_judged){.path = input->path};
+  ret->end = &ret->items;
+  ret->read = !input->problem && read_input(judge, input->path, &why) == 0;
+  ret->source = ret->read ? mg_buf_str(&judge->text) : (mg_str){0};
+  if (ret->read) judge_text(judge, ret);
+  else add_error(judge, ret, 0, 0, mg_str_of(input->problem ? input->problem : why.text));
+  return ret->failed || judge->text.failed ? mg_err_set(err, MG_E_NOMEM, "%s: out of memory", input->path) : 0;
 }
 
-int mg_judge_init(struct mg_judge *judge, const struct mg_snapshot *snapshot, struct mg_report *report,
-                  const struct mg_request *usual, const struct mg_strings *groups, struct mg_err *err) {
-  *judge = (struct mg_judge){.snapshot = snapshot, .report = report};
+int mg_judge_init(struct mg_judge *judge, const struct mg_snapshot *snapshot, const struct mg_request *usual,
+                  const struct mg_strings *groups, struct mg_err *err) {
+  *judge = (struct mg_judge){.snapshot = snapshot};
   mg_arena_init(&judge->keep, KEEP_MAX, 0);
   mg_arena_init(&judge->arena, MG_JUDGE_ARENA, JUDGE_KEEP);
   mg_buf_init(&judge->text, NULL, MG_INPUT_MAX_BYTES + 1);
-  judge->matched = MG_NEW_N(&judge->keep, bool, mg_snapshot_exception_count(snapshot) + 1);
   mg_str *list = MG_NEW_N(&judge->keep, mg_str, groups->count + 1);
-  if (!judge->matched || !list) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!list) return mg_err_set(err, MG_E_NOMEM, "out of memory");
   for (size_t i = 0; i < groups->count; i++) list[i] = mg_str_of(groups->items[i]);
   judge->visitor = (struct mg_object_visitor){.kinds = mg_snapshot_kinds(snapshot), .usual = *usual, .object = judge_object,
                                               .skipped = skip_object, .error = object_error};

@@ -1,8 +1,10 @@
-/* One file after the other: read, opened, judged, reported. Memory is that of one file. */
+/* One file after the other: read, opened, judged. What came of it is a value: the caller reports it, or writes it back. Memory
+ * is that of one file. */
 #pragma once
 #include "app/inputs.h"
 #include "app/objects.h"
 #include "app/options.h"
+#include "doc/yaml.h"
 #include "report/report.h"
 
 #define MG_JUDGE_ARENA ((size_t)1 << 30) /* of one file */
@@ -10,12 +12,33 @@
 #define MG_JUDGE_DEPTH 256
 #define MG_JUDGE_DUPLICATES 1000 /* of one file that are shown */
 
+enum mg_judged_kind { MG_JUDGED_RESULT, MG_JUDGED_ERROR, MG_JUDGED_NOTE };
+
+/* One thing that a file came to, in the order of the file. */
+struct mg_judged_item {
+  struct mg_judged_item *next;
+  enum mg_judged_kind kind;
+  union {
+    struct mg_report_result result;
+    struct mg_report_error error;
+    struct mg_report_warning note; /* about nothing that is judged: for standard error */
+  };
+};
+
+struct mg_judged {
+  const char *path;
+  bool read;                /* else one error says why not */
+  bool failed;              /* out of memory: something is lost */
+  mg_str source;            /* the file's bytes; empty where they could not be read */
+  struct mg_file_doc *docs; /* as far as they could be parsed */
+  struct mg_judged_item *items, **end;
+  uint64_t skipped;         /* objects of kinds that the table does not have */
+};
+
 struct mg_judge {
   const struct mg_snapshot *snapshot;
-  struct mg_report *report;
   struct mg_object_visitor visitor;
   int64_t now;
-  bool *matched;          /* by exception of the snapshot */
   struct mg_arena keep;   /* what lives as long as this */
   struct mg_arena arena;  /* of the file at hand */
   struct mg_buf text;     /* of the file at hand */
@@ -23,14 +46,14 @@ struct mg_judge {
   bool waiting;           /* mg_judge_ask has asked a registry that has not answered yet */
 };
 
-/* usual: what objects are asked with that do not say it themselves. Snapshot and report are borrowed. */
-int mg_judge_init(struct mg_judge *judge, const struct mg_snapshot *snapshot, struct mg_report *report,
-                  const struct mg_request *usual, const struct mg_strings *groups, struct mg_err *err);
+/* usual: what objects are asked with that do not say it themselves. The snapshot is borrowed. */
+int mg_judge_init(struct mg_judge *judge, const struct mg_snapshot *snapshot, const struct mg_request *usual,
+                  const struct mg_strings *groups, struct mg_err *err);
 void mg_judge_fini(struct mg_judge *judge); /* also of a zeroed one */
 
 /* Judges the file for what it asks of registries alone (visitor.usual.images), which then look for all of it at one time. Nothing
  * is reported. MG_E_NOMEM. */
 int mg_judge_ask(struct mg_judge *judge, const struct mg_input *input, struct mg_err *err);
 
-/* What is wrong with the file goes into the report; a negative code means that there is no sense in going on. */
-int mg_judge_file(struct mg_judge *judge, const struct mg_input *input, struct mg_err *err);
+/* What is wrong with the file is in ret, which holds until the next file; MG_E_NOMEM: there is no sense in going on. */
+int mg_judge_file(struct mg_judge *judge, const struct mg_input *input, struct mg_judged *ret, struct mg_err *err);

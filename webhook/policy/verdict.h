@@ -29,6 +29,7 @@ struct mg_violation {
   const struct mg_policy *policy;
   const struct mg_rule *rule;
   enum mg_outcome outcome;
+  bool baseline;      /* known before and hidden for that: the outcome is audit then */
   mg_str template_id; /* empty: the object */
   mg_str container;   /* name, or its place where it has none; empty: the template */
   mg_str subject;     /* what it is about: with policy, rule, template and container its identity */

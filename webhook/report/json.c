@@ -33,6 +33,7 @@ static void violation(struct mg_sink *sink, const struct mg_report_result *r, co
   optional(sink, to, "fix", v->fix);
   optional(sink, to, "docs", v->policy->docs);
   optional(sink, to, "exception", v->exception);
+  if (v->baseline) mg_buf_lit(to, ",\"baseline\":true");
   mg_buf_byte(to, '}');
 }
 

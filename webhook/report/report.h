@@ -14,6 +14,7 @@ struct mg_report_result {
   uint32_t document;     /* 0-based place in the file */
   uint32_t line, column; /* of its first character */
   mg_str api_version, kind, ns, name;
+  mg_node object; /* as written; its doc has the file's text */
   const struct mg_verdict *verdict;
   const struct mg_report_warning *warnings; /* all of them, the verdict's too */
   uint32_t warning_count;
