@@ -361,6 +361,28 @@ static void places_count_from_the_start_of_the_file(void **state) {
   check_error("a: 1\n---\n\xC3\xA9: 1\n \xC3\xA9\xC3\xA9: b: c\n", MG_E_SYNTAX, 4, 4, "");
 }
 
+/* As counting from the beginning finds them. */
+static void places_in_long_lines(void **state) {
+  (void)state;
+  MG_BUF_AUTO text;
+  mg_buf_init(&text, NULL, 1 << 20);
+  mg_buf_lit(&text, "\xEF\xBB\xBF[\n");
+  for (int i = 0; i < 1000; i++) mg_buf_printf(&text, "%s%d, \"\xC3\xA9\xF0\x9F\x98\x80%d\"", i ? "," : "", i, i);
+  mg_buf_lit(&text, "\n]");
+  struct result r = read_with(mg_buf_str(&text), wide, false);
+  assert_int_equal(r.code, 0);
+  uint32_t seen = 0;
+  for (mg_node n = mg_first(mg_root(&r.docs->doc)); n.at; n = mg_next(n), seen++) {
+    uint32_t line, column;
+    struct mg_pos pos;
+    mg_line_of(r.docs->doc.source, mg_cell_of(n)->start, &line, &column);
+    assert_true(mg_value_pos(n, &pos));
+    assert_int_equal(pos.line, line);
+    assert_int_equal(pos.column, column);
+  }
+  assert_int_equal(seen, 2000);
+}
+
 static void bare_booleans_are_known_by_their_source(void **state) {
   (void)state;
   static const struct {
@@ -666,6 +688,7 @@ int main(void) {
     TEST(flow_pairs_and_properties_of_keys),
     TEST(what_an_alias_brings_stands_at_the_alias),
     TEST(places_count_from_the_start_of_the_file),
+    TEST(places_in_long_lines),
     TEST(bare_booleans_are_known_by_their_source),
     TEST(streams_split_as_kubectl_splits),
     TEST(json_streams),

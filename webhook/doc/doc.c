@@ -187,22 +187,36 @@ mg_str mg_path(struct mg_arena *arena, mg_node base, mg_node n) {
   return write_steps(arena, base, n, path_step);
 }
 
-static bool find_lines(struct mg_doc *doc) {
-  struct mg_lines *lines = doc->lines;
-  if (!lines || lines->starts) return lines != NULL;
-  mg_str source = doc->source;
-  uint32_t count = 1, i = 0;
-  for (size_t at = 0; (at += mg_str_find(mg_str_from(source, at), '\n')) < source.n; at++) count++;
-  lines->starts = mg_arena_alloc(doc->arena, count * sizeof *lines->starts);
-  if (!lines->starts) return false;
-  lines->starts[i++] = 0;
-  for (size_t at = 0; i < count && (at += mg_str_find(mg_str_from(source, at), '\n')) < source.n; at++)
-    lines->starts[i++] = (uint32_t)at + 1;
-  lines->count = i;
-  return true;
+#define BOM MG_S("\xEF\xBB\xBF")
+#define MARK_BYTES 1024 /* at most from one mark to the next */
+
+static uint32_t characters(const char *p, const char *end) {
+  uint32_t n = 0;
+  for (; p < end; p++) n += ((unsigned char)*p & 0xC0) != 0x80;
+  return n;
 }
 
-/* Many findings in one file would make counting from its beginning quadratic. */
+static bool find_lines(struct mg_doc *doc) {
+  struct mg_lines *lines = doc->lines;
+  if (!lines || lines->marks) return lines != NULL;
+  mg_str source = doc->source;
+  size_t most = 2 + source.n / MARK_BYTES;
+  for (size_t at = 0; (at += mg_str_find(mg_str_from(source, at), '\n')) < source.n; at++) most++;
+  struct mg_mark mark = {mg_str_starts(source, BOM) ? 3 : 0, 1, 1};
+  lines->marks = mg_arena_alloc(doc->arena, most * sizeof *lines->marks);
+  if (!lines->marks) return false;
+  for (;;) {
+    lines->marks[lines->count++] = mark;
+    mg_str rest = mg_str_from(source, mark.offset);
+    rest.n = rest.n < MARK_BYTES ? rest.n : MARK_BYTES;
+    size_t step = mg_str_find(rest, '\n');
+    if (step < rest.n) mark = (struct mg_mark){mark.offset + (uint32_t)step + 1, mark.line + 1, 1};
+    else if (rest.n < MARK_BYTES) return true;
+    else mark.offset += MARK_BYTES, mark.column += characters(rest.p, rest.p + rest.n);
+  }
+}
+
+/* Many findings in one file, or in one line, would make counting from its beginning quadratic. */
 static void line_of(struct mg_doc *doc, uint32_t offset, struct mg_pos *ret) {
   if (!find_lines(doc)) {
     mg_line_of(doc->source, offset, &ret->line, &ret->column);
@@ -211,11 +225,12 @@ static void line_of(struct mg_doc *doc, uint32_t offset, struct mg_pos *ret) {
   uint32_t low = 0, high = doc->lines->count;
   while (high - low > 1) {
     uint32_t middle = low + (high - low) / 2;
-    *(doc->lines->starts[middle] <= offset ? &low : &high) = middle;
+    *(doc->lines->marks[middle].offset <= offset ? &low : &high) = middle;
   }
-  uint32_t start = doc->lines->starts[low];
-  mg_line_of(mg_str_from(doc->source, start), offset - start, &ret->line, &ret->column);
-  ret->line = low + 1;
+  const struct mg_mark *mark = &doc->lines->marks[low];
+  ret->line = mark->line;
+  ret->column = mark->column;
+  if (offset > mark->offset) ret->column += characters(doc->source.p + mark->offset, doc->source.p + offset);
 }
 
 static bool place(mg_node n, struct mg_pos *ret) {
@@ -241,10 +256,9 @@ bool mg_value_pos(mg_node n, struct mg_pos *ret) {
 void mg_line_of(mg_str source, size_t offset, uint32_t *ret_line, uint32_t *ret_column) {
   if (offset > source.n) offset = source.n;
   const char *line = source.n ? source.p : "", *end = line + offset;
-  uint32_t lines = 1, column = 1;
-  if (mg_str_starts(source, MG_S("\xEF\xBB\xBF")) && offset >= 3) line += 3;
+  uint32_t lines = 1;
+  if (mg_str_starts(source, BOM) && offset >= 3) line += 3;
   for (const char *hit; line < end && (hit = memchr(line, '\n', (size_t)(end - line))); line = hit + 1) lines++;
-  for (const char *p = line; p < end; p++) column += ((unsigned char)*p & 0xC0) != 0x80;
   *ret_line = lines;
-  *ret_column = column;
+  *ret_column = 1 + characters(line, end);
 }

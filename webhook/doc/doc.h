@@ -26,9 +26,12 @@ struct mg_limits {
   uint32_t cells; /* keys and values, aliases expanded */
 };
 
-/* Where the lines of a file begin, worked out when a position is first asked for. */
+/* Known places of a file: where each line begins, and more of them in long lines; worked out when a position is first asked
+ * for. */
 struct mg_lines {
-  uint32_t *starts;
+  struct mg_mark {
+    uint32_t offset, line, column;
+  } *marks;
   uint32_t count;
 };
 
