@@ -22,4 +22,4 @@ bash bash-completion/completions/mlgate
 zsh zsh/site-functions/_mlgate
 fish fish/vendor_completions.d/mlgate.fish
 END
-find policies -type f -name '*.yaml' | while read -r file; do install -D -m 644 "$file" "$share/mlgate/$file"; done
+find policies -type f | while read -r file; do install -D -m 644 "$file" "$share/mlgate/$file"; done
