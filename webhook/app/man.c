@@ -16,10 +16,10 @@
 /* ---- roff ---- */
 
 static void put_char(struct mg_buf *out, mg_str c, bool first) {
-  if (c.n > 1) {
-    mg_buf_printf(out, "\\[u%04" PRIX32 "]", mg_utf8_point(c.p, c.n));
-    return;
-  }
+  uint32_t point = mg_utf8_point(c.p, c.n);
+  if (point == 0x2026) mg_buf_lit(out, "..."); /* a terminal may not have it */
+  else if (point > 0x7F) mg_buf_printf(out, "\\[u%04" PRIX32 "]", point);
+  if (point > 0x7F) return;
   if (first && (*c.p == '.' || *c.p == '\'')) mg_buf_lit(out, "\\&");
   if (*c.p == '\\')
     mg_buf_lit(out, "\\e");
