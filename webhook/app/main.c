@@ -24,9 +24,19 @@ static const struct mg_command command_help = {
     .name = "help", .args = "[COMMAND]", .doc = "show this, or the options of a command", .options = no_options, .run = run_help};
 
 const struct mg_command *const mg_commands[] = {
-    &mg_command_serve,   &mg_command_check, &mg_command_certs,      &mg_command_manifests, &mg_command_schema,
-    &mg_command_explain, &mg_command_image, &mg_command_completion, &mg_command_man,       &command_version,
-    &command_help,       NULL};
+    &mg_command_serve,
+    &mg_command_check,
+    &mg_command_certs,
+    &mg_command_manifests,
+    &mg_command_schema,
+    &mg_command_explain,
+    &mg_command_image,
+    &mg_command_completion,
+    &mg_command_man,
+    &command_version,
+    &command_help,
+    NULL,
+};
 #define COMMANDS (sizeof mg_commands / sizeof *mg_commands - 1)
 
 int mg_command_print(const struct mg_buf *text) {
