@@ -17,8 +17,10 @@
 
 static void put_char(struct mg_buf *out, mg_str c, bool first) {
   uint32_t point = mg_utf8_point(c.p, c.n);
-  if (point == 0x2026) mg_buf_lit(out, "..."); /* a terminal may not have it */
-  else if (point > 0x7F) mg_buf_printf(out, "\\[u%04" PRIX32 "]", point);
+  if (point == 0x2026)
+    mg_buf_lit(out, "..."); /* a terminal may not have it */
+  else if (point > 0x7F)
+    mg_buf_printf(out, "\\[u%04" PRIX32 "]", point);
   if (point > 0x7F) return;
   if (first && (*c.p == '.' || *c.p == '\'')) mg_buf_lit(out, "\\&");
   if (*c.p == '\\')
@@ -187,20 +189,39 @@ static void exit_rows(struct mg_buf *out, mg_str text) {
   }
 }
 
-/* The lines of the help that stand behind the options; the one with the exit statuses has a section of its own. */
-static void more_lines(struct mg_buf *out, const char *more, bool exits) {
-  bool any = false;
-  for (mg_str rest = mg_str_of(more); rest.n;) {
-    mg_str line = next_line(&rest);
-    bool is = mg_str_starts(line, MG_S(EXIT));
-    if (is && exits) exit_rows(out, mg_str_from(line, sizeof EXIT - 1)), any = true;
-    if (is || exits) continue;
-    mg_buf_put(out, any ? MG_S(".br\n") : MG_S(".PP\n"));
-    put_paragraph(out, line);
-    any = true;
+/* Where the exit statuses begin among the lines that the help has behind the options; they are the last of them. */
+static size_t exit_start(mg_str more) {
+  for (mg_str rest = more; rest.n;) {
+    if (mg_str_starts(rest, MG_S(EXIT))) return more.n - rest.n;
+    next_line(&rest);
   }
+  return more.n;
+}
+
+static void more_lines(struct mg_buf *out, mg_str more) {
+  mg_str rest = {more.p, exit_start(more)};
+  for (bool first = true; rest.n; first = false) {
+    mg_buf_put(out, first ? MG_S(".PP\n") : MG_S(".br\n"));
+    put_paragraph(out, next_line(&rest));
+  }
+}
+
+static void exit_section(struct mg_buf *out, mg_str more) {
   static const struct mg_man_row usual[] = {{"`0`", "done"}, {"`2`", "wrong usage, or it could not be done"}, {NULL, NULL}};
-  if (exits && !any) put_rows(out, NULL, usual);
+  mg_str rest = mg_str_from(more, exit_start(more) + sizeof EXIT - 1);
+  struct mg_buf line;
+  mg_buf_init(&line, NULL, TEXT_MAX);
+  while (rest.n) {
+    mg_buf_put(&line, next_line(&rest));
+    if (rest.n) mg_buf_byte(&line, ' ');
+  }
+  out->failed |= line.failed;
+  mg_buf_lit(out, ".SH EXIT STATUS\n");
+  if (line.n)
+    exit_rows(out, mg_buf_str(&line));
+  else
+    put_rows(out, NULL, usual);
+  mg_buf_fini(&line);
 }
 
 static void see_also(struct mg_buf *out, const char *see) {
@@ -223,10 +244,9 @@ static void command_page(struct mg_buf *out, const struct mg_command *command) {
   if (command->args) put_line(out, mg_str_of(command->args));
   mg_buf_lit(out, ".SH DESCRIPTION\n");
   put_paragraphs(out, page->text ? page->text : command->doc);
-  if (command->more) more_lines(out, command->more, false);
+  more_lines(out, mg_str_of(command->more));
   if (any) options_section(out, command);
-  mg_buf_lit(out, ".SH EXIT STATUS\n");
-  more_lines(out, command->more ? command->more : "", true);
+  exit_section(out, mg_str_of(command->more));
   environment_section(out, command, page);
   put_rows(out, "FILES", page->files);
   put_examples(out, page->examples);
