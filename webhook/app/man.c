@@ -224,11 +224,17 @@ static void exit_section(struct mg_buf *out, mg_str more) {
   mg_buf_fini(&line);
 }
 
+static const struct mg_command *command_of(mg_str name) {
+  for (const struct mg_command *const *c = mg_commands; *c; c++)
+    if (mg_str_is(name, (*c)->name)) return *c;
+  return NULL;
+}
+
 static void see_also(struct mg_buf *out, const char *see) {
   mg_buf_lit(out, ".SH SEE ALSO\n.BR mlgate (1)");
   for (mg_str rest = mg_str_of(see); rest.n;) {
     mg_str name = {rest.p, mg_str_find(rest, ' ')};
-    mg_buf_printf(out, ",\n.BR mlgate\\-%.*s (1)", MG_FMT(name));
+    if (command_of(name)) mg_buf_printf(out, ",\n.BR mlgate\\-%.*s (1)", MG_FMT(name));
     rest = mg_str_from(rest, name.n + 1);
   }
   mg_buf_byte(out, '\n');
@@ -279,11 +285,9 @@ static void overview_page(struct mg_buf *out) {
 
 static int run(const void *options, const struct mg_strings *args) {
   MG_BUF_AUTO out;
-  const struct mg_command *command = NULL;
+  const struct mg_command *command = args->count ? command_of(mg_str_of(args->items[0])) : NULL;
   (void)options;
   mg_buf_init(&out, NULL, TEXT_MAX);
-  for (const struct mg_command *const *c = mg_commands; args->count && *c; c++)
-    if (strcmp((*c)->name, args->items[0]) == 0) command = *c;
   if (args->count > 1 || (args->count && !command)) {
     fprintf(stderr, "mlgate man: there is no command \"%s\"\n", args->items[args->count - 1]);
     return MG_EXIT_USAGE;

@@ -60,7 +60,38 @@ static const struct mg_man_page pages[] = {
      .examples = ROWS({"mlgate check --policies policies/ --format text --format sarif=mlgate.sarif manifests/",
                        "In a pipeline, with a report for people and one for a machine:"},
                       {"helm template charts/train | mlgate check -", "What Helm renders:"}),
-     .see = "explain schema serve"},
+     .see = "fix test explain schema serve"},
+    {.command = "fix",
+     .text =
+         "Writes into manifests what the webhook would add to their objects, so that what is committed is what runs. Comments, "
+         "order, "
+         "quoting, indentation and ends of lines stay as they are wherever nothing is added. What cannot be written without "
+         "touching more is left alone, with a reason.\n\n"
+         "`--mend` also writes what a denial of `gpuLimits` asks for: a missing limit as large as the request, or a request as "
+         "large as the limit.",
+     .files = ROWS(FILE_POLICIES, FILE_DEFAULTS, FILE_DOCKER),
+     .examples = ROWS({"mlgate fix --mend --diff jobs/", "See what would be written:"}, {"mlgate fix --mend jobs/", "Write it:"}),
+     .see = "check"},
+    {.command = "test",
+     .text =
+         "Runs the cases of Test documents against policies: each names an object and what is expected of it, which must hold "
+         "exactly. Policies that ship have their tests beside them.",
+     .files = ROWS(FILE_POLICIES),
+     .examples = ROWS({"mlgate test --policies policies/ policies/", "In the repository of the policies:"}),
+     .see = "check explain"},
+    {.command = "replay",
+     .text =
+         "Judges requests that were recorded, as AdmissionReviews or in the API server's audit log, so that a policy is tried on "
+         "what really came. With `--against` it tells what other policies would change: what they newly deny, and what not any "
+         "more.",
+     .files = ROWS(FILE_POLICIES),
+     .examples = ROWS({"mlgate replay --policies policies/ --against next/ audit.log", "Before a policy is made stricter:"}),
+     .see = "scan check"},
+    {.command = "scan",
+     .text = "Lists what runs in a cluster and judges it. It only reads.",
+     .environment = ROWS({"`KUBECONFIG`", "the kubeconfig, if `--kubeconfig` is not given"}),
+     .files = ROWS(FILE_POLICIES, {"`~/.kube/config`", "the kubeconfig, if no other is named"}),
+     .see = "replay check"},
     {.command = "certs",
      .text = "Makes an authority and a server certificate, renews what is due, or shows what is there, in files or in a Secret. "
              "Keys are "
