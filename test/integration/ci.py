@@ -158,11 +158,11 @@ def action_words():
         expect(done.returncode == 0, done.stderr)
         expect(desk.words() == ["check", *reports, "--format", "sarif=mlgate.sarif", "--", "."], desk.words())
         expect(outputs == {"status": "0", "sarif": "mlgate.sarif"} and summary == "the markdown report\n", (outputs, summary))
-        done, outputs, _ = act(desk, {"paths": "a b\n$(touch owned)\r\n\n`touch owned`\n-x\n", "policies": "p q\n'p", "context": "c",
-                                      "git-diff": "main; touch owned", "baseline": "b", "options": "--offline\n--group=a b",
-                                      "sarif": "s $x.sarif"}, 1)
-        wanted = ["check", "--policies", "p q", "--policies", "'p", "--context", "c", "--git-diff", "main; touch owned", "--baseline",
-                  "b", "--offline", "--group=a b", *reports, "--format", "sarif=s $x.sarif", "--", "a b", "$(touch owned)",
+        hostile = {"paths": "a b\n$(touch owned)\r\n\n`touch owned`\n-x\n", "policies": "p q\n'p", "context": "c",
+                   "git-diff": "main; touch owned", "baseline": "b", "options": "--offline\n--group=a b", "sarif": "s $x.sarif"}
+        done, outputs, _ = act(desk, hostile, 1)
+        wanted = ["check", "--policies", "p q", "--policies", "'p", "--context", "c", "--git-diff", "main; touch owned",
+                  "--baseline", "b", "--offline", "--group=a b", *reports, "--format", "sarif=s $x.sarif", "--", "a b", "$(touch owned)",
                   "`touch owned`", "-x"]
         expect(desk.words() == wanted, desk.words())
         expect(done.returncode == 1 and outputs == {"status": "1", "sarif": "s $x.sarif"}, (done, outputs))
@@ -170,7 +170,7 @@ def action_words():
 
 
 def action_commands():
-    """What people wrote is no command for the runner; what the format writes is; a report of an earlier step is not taken for ours."""
+    """What people wrote is no command for the runner; what the format writes is. An earlier step's report is not taken for ours."""
     with Desk(stand_in=True) as desk:
         tokens = []
         for _ in range(2):
@@ -266,8 +266,8 @@ def gitlab_run(desk, env, status=0):
 
 def gitlab_words():
     reports = gitlab()["mlgate"]["artifacts"]["reports"]
-    tail = ["--format", "text", "--format", f"gitlab={reports['codequality']}", "--format", f"junit={reports['junit']}", "--format",
-            "html=mlgate.html", "--"]
+    tail = ["--format", "text", "--format", f"gitlab={reports['codequality']}", "--format", f"junit={reports['junit']}",
+            "--format", "html=mlgate.html", "--"]
     with Desk(stand_in=True) as desk:
         done = gitlab_run(desk, {})
         expect(done.returncode == 0 and desk.words() == ["check", *tail, "."], desk.words())
@@ -329,11 +329,11 @@ def jenkins_for_real():
         expect((desk.path / "repository/mlgate-junit.xml").stat().st_size, "no report")
 
 
-def argocd(desk, env=None):
+def argocd(desk):
     plugin = load(CI / "argocd/plugin.yaml")
     expect(plugin["kind"] == "ConfigManagementPlugin" and plugin["metadata"]["name"] == "mlgate", plugin)
     generate = plugin["spec"]["generate"]
-    done = desk.run([*generate["command"], *generate["args"]], {"ARGOCD_APP_NAME": "app", "ARGOCD_APP_NAMESPACE": "ml", **(env or {})})
+    done = desk.run([*generate["command"], *generate["args"]], {"ARGOCD_APP_NAME": "app", "ARGOCD_APP_NAMESPACE": "ml"})
     expect(not list((desk.path / "temp").iterdir()), "something is left")
     return done
 
@@ -382,9 +382,9 @@ def hooks():
 
 
 def hooks_form():
-    known = {"id", "name", "entry", "language", "files", "exclude", "types", "types_or", "exclude_types", "always_run", "fail_fast",
-             "verbose", "pass_filenames", "require_serial", "description", "language_version", "minimum_pre_commit_version", "args",
-             "stages"}
+    known = {"id", "name", "entry", "language", "files", "exclude", "types", "types_or", "exclude_types", "always_run",
+             "fail_fast", "verbose", "pass_filenames", "require_serial", "description", "language_version", "minimum_pre_commit_version",
+             "args", "stages"}
     for hook in hooks():
         expect(set(hook) <= known and {"id", "name", "entry", "language"} <= set(hook), hook)
     if shutil.which("pre-commit"):
@@ -400,7 +400,8 @@ def hook(desk, name, files):
 
 def hook_checks():
     with Desk() as desk:
-        for name, text in (("bad pod.yaml", DENIED % "bert"), ("good.yaml", GOOD), ("empty.yaml", "---\n"), ("values.json", "{}")):
+        files = {"bad pod.yaml": DENIED % "bert", "good.yaml": GOOD, "empty.yaml": "---\n", "values.json": "{}"}
+        for name, text in files.items():
             desk.write(name, text)
         done = hook(desk, "mlgate-check", ["good.yaml", "values.json", "empty.yaml"])
         expect(done.returncode == 0, done)
@@ -451,7 +452,8 @@ def shellcheck():
         if not shutil.which("shellcheck"):
             TAP.skip(f"shellcheck finds nothing in {name}", "shellcheck is not installed")
             continue
-        done = subprocess.run(["shellcheck", "-s", shell, "-"], input=script, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(["shellcheck", "-s", shell, "-"], input=script, capture_output=True, text=True, timeout=60,
+                              check=False)
         TAP.check(f"shellcheck finds nothing in {name}", done.returncode == 0, done.stdout)
 
 

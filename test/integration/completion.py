@@ -144,7 +144,8 @@ def cases():
 
 def ask(name, shell):
     if name == "bash":  # the others read options themselves
-        TAP.run("bash: an option's value is not an option", offered, shell, "mlgate check --namespace --operation po", {"pod.yaml"})
+        TAP.run("bash: an option's value is not an option", offered, shell, "mlgate check --namespace --operation po",
+                {"pod.yaml"})
         TAP.run("bash: behind -- all are files", offered, shell, "mlgate check -- --operat", {"--operat"})
     for what, line, wanted, exactly in cases():
         TAP.run(f"{name}: {what}", offered, shell, line, wanted, exactly)

@@ -63,7 +63,8 @@ def statuses():
 def overview():
     text = plain(page())
     for name in commands():
-        expect(f".BR mlgate-{name} (1)\n" in text and text.count(f"mlgate-{name} (1)") == 2, f"{name} is not listed, and seen also")
+        expect(f".BR mlgate-{name} (1)\n" in text and text.count(f"mlgate-{name} (1)") == 2,
+               f"{name} is not listed, and seen also")
 
 
 def see_also():
@@ -87,7 +88,8 @@ def judged(tool, command):
         TAP.note(f"{tool} is not installed: it does not judge the pages")
         return
     for name in ["", *commands()]:
-        done = subprocess.run(command, input=page(*([name] if name else [])), capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, input=page(*([name] if name else [])), capture_output=True, text=True,
+                              timeout=60 * SLOW, check=False)
         said = done.stderr + (done.stdout if "-Tlint" in command else "")
         TAP.check(f"{tool} finds nothing in mlgate{name and '-'}{name}(1)", done.returncode == 0 and said == "", said)
 
@@ -112,7 +114,8 @@ def installed():
         page_of_check = pathlib.Path(prefix, "share/man/man1/mlgate-check.1").read_text(encoding="utf-8")
         expect(page_of_check == page("check"), "another page than mlgate's")
         done = subprocess.run([os.path.join(prefix, "bin/mlgate"), "check", "--allow-empty", "--policies",
-                               os.path.join(prefix, "share/mlgate/policies/baseline")], env=env, capture_output=True, timeout=60, check=False)
+                               os.path.join(prefix, "share/mlgate/policies/baseline")], env=env, capture_output=True,
+                              timeout=60 * SLOW, check=False)
         expect(done.returncode == 0, f"what was installed does not run: exit {done.returncode}")
         stranger = pathlib.Path(prefix, "share/man/man1/other.1")
         stranger.write_text("", encoding="utf-8")
