@@ -162,15 +162,15 @@ def action_words():
                    "git-diff": "main; touch owned", "baseline": "b", "options": "--offline\n--group=a b", "sarif": "s $x.sarif"}
         done, outputs, _ = act(desk, hostile, 1)
         wanted = ["check", "--policies", "p q", "--policies", "'p", "--context", "c", "--git-diff", "main; touch owned",
-                  "--baseline", "b", "--offline", "--group=a b", *reports, "--format", "sarif=s $x.sarif", "--", "a b", "$(touch owned)",
-                  "`touch owned`", "-x"]
+                  "--baseline", "b", "--offline", "--group=a b", *reports, "--format", "sarif=s $x.sarif", "--", "a b",
+                  "$(touch owned)", "`touch owned`", "-x"]
         expect(desk.words() == wanted, desk.words())
         expect(done.returncode == 1 and outputs == {"status": "1", "sarif": "s $x.sarif"}, (done, outputs))
         expect(not list(desk.path.rglob("owned")), "an input was run")
 
 
 def action_commands():
-    """What people wrote is no command for the runner; what the format writes is. An earlier step's report is not taken for ours."""
+    """What people wrote is no command for the runner; what the format writes is. An earlier report is not taken for ours."""
     with Desk(stand_in=True) as desk:
         tokens = []
         for _ in range(2):
@@ -383,8 +383,8 @@ def hooks():
 
 def hooks_form():
     known = {"id", "name", "entry", "language", "files", "exclude", "types", "types_or", "exclude_types", "always_run",
-             "fail_fast", "verbose", "pass_filenames", "require_serial", "description", "language_version", "minimum_pre_commit_version",
-             "args", "stages"}
+             "fail_fast", "verbose", "pass_filenames", "require_serial", "description", "language_version",
+             "minimum_pre_commit_version", "args", "stages"}
     for hook in hooks():
         expect(set(hook) <= known and {"id", "name", "entry", "language"} <= set(hook), hook)
     if shutil.which("pre-commit"):

@@ -146,7 +146,12 @@ def ask(name, shell):
     if name == "bash":  # the others read options themselves
         TAP.run("bash: an option's value is not an option", offered, shell, "mlgate check --namespace --operation po",
                 {"pod.yaml"})
+        TAP.run("bash: a dash is the beginning of an option", offered, shell, "mlgate certs -", {"--days"}, False)
         TAP.run("bash: behind -- all are files", offered, shell, "mlgate check -- --operat", {"--operat"})
+        shell.ask("COMP_WORDBREAKS=${COMP_WORDBREAKS//=}; set -u\n")
+        for line, wanted in (("--operation=U", {"UPDATE"}), ("--format=json=po", {"pod.yaml"}), ("--policies=po", {"pod.yaml"})):
+            TAP.run(f"bash: {line}, where = breaks no words", offered, shell, f"mlgate check {line}", wanted)
+        shell.ask("COMP_WORDBREAKS+==; set +u\n")
     for what, line, wanted, exactly in cases():
         TAP.run(f"{name}: {what}", offered, shell, line, wanted, exactly)
 
