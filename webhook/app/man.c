@@ -41,7 +41,7 @@ static void put_text(struct mg_buf *out, mg_str text, size_t width) {
   for (const char *p = text.p; p < end;) {
     size_t n = mg_utf8_len(p, end);
     mg_str c = {p, n ? n : 1}, word = mg_str_from((mg_str){p, (size_t)(end - p)}, 1);
-    bool turn = width && *p == ' ' && (p[-1] == '.' || column + mg_str_find(word, ' ') > width);
+    bool turn = width && p > text.p && *p == ' ' && (p[-1] == '.' || column + mg_str_find(word, ' ') > width);
     if (*p == '`')
       bold = !bold, mg_buf_put(out, bold ? MG_S("\\fB") : MG_S("\\fR"));
     else if (turn)
