@@ -63,7 +63,7 @@ static const char bash_tail[] =
     "  fi\n"
     "  [[ $kind != assign ]] || compopt -o nospace\n"
     "  mapfile -t COMPREPLY < <(compgen -P \"${cur%\"$word\"}\" -W \"$words\" -- \"$word\")\n"
-    "  # Readline knows best how to quote names of files; beside words, or behind a `=` that breaks none, they are ours to find.\n"
+    "  # Readline quotes names of files best; beside words, or behind a `=` that breaks none, they are ours to find.\n"
     "  case $kind in\n"
     "  files)\n"
     "    compopt -o filenames\n"
