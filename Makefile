@@ -149,7 +149,7 @@ JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 .PHONY: deps run test asan tsan unit golden integration lint torture abuse soak rolling bench connections e2e e2e-load e2e-build \
   identity conditions limits manifests monitoring promtool readme \
-  container binaries clean distclean help
+  container man install uninstall binaries clean distclean help
 deps:  ## install the Debian packages that building and testing need, if any is missing
 	@scripts/deps.sh build test
 
@@ -250,6 +250,16 @@ readme: $(BIN)  ## write README's table of rules
 container:  ## build the image on a base made here, start it, ask it for a review; as root (test/container/run.sh)
 	@scripts/deps.sh test
 	@test/container/run.sh
+
+man: $(BIN)  ## manual pages: build/man/mlgate*.1
+	@scripts/man.sh $(BIN) build/man
+
+PREFIX ?= /usr/local
+install: man  ## binary, manual pages, completions and policies below PREFIX=/usr/local (DESTDIR=: somewhere else, for packages)
+	@scripts/install.sh $(BIN) build/man '$(DESTDIR)$(PREFIX)'
+
+uninstall:  ## remove what install put there
+	@scripts/install.sh --remove '$(DESTDIR)$(PREFIX)'
 
 clean:  ## remove build/
 	rm -rf build

@@ -26,7 +26,7 @@
 #define CRON_JOB_MAX 52 /* bytes of a CronJob's name, so that its Jobs can have longer ones */
 #define SPARE 10        /* before it is killed */
 
-/* There is no --port: see variable_name in options.c. */
+/* There is no --port: see mg_option_variable in options.c. */
 struct manifests_options {
   struct mg_policy_files files;
   const char *ns, *name, *image, *tls_secret, *ca_file, *out, *chart;

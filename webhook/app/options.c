@@ -9,7 +9,6 @@
 
 #include "kube/quantity.h"
 
-#define ENV_NAME 80
 #define LIST_MAX 65536
 
 static int read_flag(const struct mg_option *option, const char *value, struct mg_arena *arena, void *dst, struct mg_err *err) {
@@ -246,9 +245,9 @@ static int read_arguments(struct reading *r, int argc, char **argv, enum mg_help
 
 /* A Service called mlgate puts MLGATE_PORT, MLGATE_PORT_…, MLGATE_SERVICE_HOST and MLGATE_SERVICE_PORT… into every Pod beside
  * it: no option may be called like that. */
-static void variable_name(const char *name, char ret[ENV_NAME]) {
-  int n = snprintf(ret, ENV_NAME, "MLGATE_%s", name);
-  for (int i = 7; i < n && i < ENV_NAME - 1; i++) {
+void mg_option_variable(const struct mg_option *option, char ret[MG_VARIABLE_MAX]) {
+  int n = snprintf(ret, MG_VARIABLE_MAX, "MLGATE_%s", option->name);
+  for (int i = 7; i < n && i < MG_VARIABLE_MAX - 1; i++) {
     if (ret[i] == '-') ret[i] = '_';
     else if (ret[i] >= 'a' && ret[i] <= 'z') ret[i] = (char)(ret[i] - 'a' + 'A');
   }
@@ -270,8 +269,8 @@ static int read_commas(struct reading *r, const struct mg_option *option, const 
 
 /* An empty variable counts as none. */
 static int read_variable(struct reading *r, const struct mg_option *option, bool *ret_found) {
-  char name[ENV_NAME];
-  variable_name(option->name, name);
+  char name[MG_VARIABLE_MAX];
+  mg_option_variable(option, name);
   const char *value = getenv(name);
   *ret_found = value && *value;
   if (!*ret_found) return 0;
@@ -304,7 +303,7 @@ bool mg_options_help(struct mg_buf *out, const struct mg_option *options, bool a
     if (n > width) width = n;
   }
   for (const struct mg_option *o = options; o->name; o++) {
-    char left[ENV_NAME];
+    char left[MG_VARIABLE_MAX];
     whole &= all || !o->aside;
     if (o->aside && !all) continue;
     snprintf(left, sizeof left, "--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");

@@ -47,6 +47,10 @@ enum mg_help { MG_HELP_NONE, MG_HELP, MG_HELP_ALL };
 int mg_options_read(const struct mg_option *options, int argc, char **argv, struct mg_arena *arena, void *dst,
                     struct mg_strings *ret_args, enum mg_help *ret_help, struct mg_err *err);
 
+/* The variable that gives an option, too: MLGATE_TLS_CERT. */
+#define MG_VARIABLE_MAX 80
+void mg_option_variable(const struct mg_option *option, char ret[MG_VARIABLE_MAX]);
+
 /* The lines of help, one an option, at most 80 columns if their texts allow. False: some were left out, being aside. */
 bool mg_options_help(struct mg_buf *out, const struct mg_option *options, bool all);
 
