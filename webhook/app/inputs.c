@@ -26,7 +26,7 @@ static int add(struct mg_inputs *inputs, const char *path, const char *problem, 
     inputs->items = items;
     inputs->cap = cap;
   }
-  inputs->items[inputs->count++] = (struct mg_input){path, problem};
+  inputs->items[inputs->count++] = (struct mg_input){.path = path, .problem = problem};
   return 0;
 }
 

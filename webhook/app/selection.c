@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "app/changes.h"
 #include "app/command.h"
+#include "app/progress.h"
 
 #define ROUND_MS (60 * 1000)
 
@@ -14,6 +16,9 @@ struct run {
   struct mg_judge *judge;
   struct mg_report *report;
   bool *matched; /* by exception of the snapshot */
+  struct mg_changes changes; /* --git-diff */
+  struct mg_progress progress;
+  size_t done; /* files */
 };
 
 static mg_str expires_text(const struct mg_exception *e, char *text, size_t size) {
@@ -38,18 +43,31 @@ static void report_exceptions(struct mg_report *report, const struct mg_snapshot
   }
 }
 
+/* A change that touches no manifest is a good one. */
+static bool may_be_empty(const struct mg_selection *o) {
+  return o->allow_empty || o->git_diff;
+}
+
 static int exit_status(const struct mg_selection *o, const struct mg_report_totals *t, bool any_document) {
-  if (t->errors || (!any_document && !o->allow_empty)) return MG_EXIT_INPUT;
+  if (t->errors || (!any_document && !may_be_empty(o))) return MG_EXIT_INPUT;
   if (t->outcomes[MG_OUT_DENY]) return MG_EXIT_DENIED;
   return t->outcomes[MG_OUT_WARN] && o->warn_exit_code.set ? (int)o->warn_exit_code.value : MG_EXIT_OK;
 }
 
-static int find_inputs(struct mg_inputs *inputs, const struct mg_strings *args, struct mg_err *err) {
+static int find_inputs(struct run *run, struct mg_inputs *inputs, const struct mg_strings *args, struct mg_err *err) {
+  static const char *here[] = {"."};
+  const struct mg_strings usual = {here, 1};
+  struct mg_changes *changes = &run->changes;
+  if (run->o->git_diff && !args->count) args = &usual;
   for (size_t i = 0; i < args->count; i++) {
     int code = mg_inputs_add(inputs, args->items[i], err);
     if (code < 0) return mg_err_wrap(err, "%s", args->items[i]);
   }
-  return 0;
+  if (!run->o->git_diff) return 0;
+  changes->arena = inputs->arena;
+  int code = mg_changes_find(changes, run->o->git_diff, args->items, args->count, err);
+  if (code == 0) code = mg_changes_keep(changes, inputs, err);
+  return code < 0 ? mg_err_wrap(err, "--git-diff") : 0;
 }
 
 /* All files before any is judged, so that registries are asked for all images at one time. */
@@ -129,14 +147,28 @@ static void report_file(struct run *run, const struct mg_judged *file) {
     }
 }
 
+static int take_file(void *ctx, struct mg_judged *file, struct mg_err *err) {
+  struct run *run = ctx;
+  int code = run->visitor->judged ? run->visitor->judged(run->visitor->ctx, file, err) : 0;
+  if (code < 0) return code;
+  if (file->items) mg_progress_erase(&run->progress);
+  report_file(run, file);
+  mg_progress_tell(&run->progress, ++run->done);
+  return 0;
+}
+
+static void wait_for_file(void *ctx, size_t done) {
+  struct run *run = ctx;
+  mg_progress_tell(&run->progress, done);
+}
+
+/* What registries said is asked for by one thread only. */
 static int judge_files(struct run *run, const struct mg_inputs *inputs, struct mg_err *err) {
-  int code = 0;
-  for (size_t i = 0; code == 0 && i < inputs->count; i++) {
-    struct mg_judged file;
-    code = mg_judge_file(run->judge, &inputs->items[i], &file, err);
-    if (code == 0 && run->visitor->judged) code = run->visitor->judged(run->visitor->ctx, &file, err);
-    if (code == 0) report_file(run, &file);
-  }
+  bool alone = run->visitor->judged || run->judge->visitor.usual.images;
+  struct mg_crew crew = {.jobs = alone ? 1 : (uint32_t)run->o->jobs.value, .ctx = run, .judged = take_file, .waits = wait_for_file};
+  mg_progress_start(&run->progress, inputs->count);
+  int code = mg_crew_run(&crew, run->judge, inputs, err);
+  mg_progress_erase(&run->progress);
   return code;
 }
 
@@ -146,7 +178,7 @@ static int judge_all(struct run *run, const struct mg_strings *args, struct mg_e
   struct mg_inputs inputs = {.arena = &judge->keep};
   run->matched = MG_NEW_N(&judge->keep, bool, mg_snapshot_exception_count(judge->snapshot) + 1);
   if (!run->matched) return mg_err_set(err, MG_E_NOMEM, "out of memory");
-  int code = find_inputs(&inputs, args, err);
+  int code = find_inputs(run, &inputs, args, err);
   if (code == 0) code = open_registries(run, &asking, err);
   if (code == 0 && asking.session) code = ask_registries(judge, asking.session, &inputs, err);
   if (code == 0) code = judge_files(run, &inputs, err);
@@ -155,7 +187,7 @@ static int judge_all(struct run *run, const struct mg_strings *args, struct mg_e
   code = mg_report_end(run->report, err);
   struct mg_report_totals *totals = mg_report_totals(run->report);
   bool any_document = totals->objects || totals->skipped;
-  if (!any_document && !totals->errors && !run->o->allow_empty)
+  if (!any_document && !totals->errors && !may_be_empty(run->o))
     fprintf(stderr, "mlgate %s: nothing found to check\n", run->visitor->command);
   return code < 0 ? code : exit_status(run->o, totals, any_document);
 }

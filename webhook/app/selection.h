@@ -1,6 +1,7 @@
 /* What `check` and `fix` are asked to judge, by what and in whose name: the options that they share, and the way through the
  * files. */
 #pragma once
+#include "app/crew.h"
 #include "app/images.h"
 #include "app/judge.h"
 #include "app/policies.h"
@@ -10,7 +11,8 @@ struct mg_selection {
   const char *ns, *user, *cache_dir;
   uint32_t operation;
   struct mg_strings groups, formats;
-  struct mg_opt_int warn_exit_code, now;
+  const char *git_diff;
+  struct mg_opt_int warn_exit_code, now, jobs;
   bool allow_empty, offline;
 };
 
@@ -24,17 +26,21 @@ struct mg_selection {
     {"format", "F[=FILE]", &mg_o_list, offsetof(type, member.formats), .doc = "text or json, to FILE; repeats [text]"},        \
     {"warn-exit-code", "N", &mg_o_number, offsetof(type, member.warn_exit_code), .doc = "exit with N where something warns",   \
      .max = 255},                                                                                                              \
+    {"git-diff", "REF", &mg_o_text, offsetof(type, member.git_diff), .doc = "only what changed since HEAD left REF"},           \
+    {"jobs", "N", &mg_o_number, offsetof(type, member.jobs), .doc = "files judged at one time [one a CPU]", .min = 1,          \
+     .max = MG_CREW_MAX},                                                                                                      \
     {"offline", NULL, &mg_o_flag, offsetof(type, member.offline), .doc = "ask no registry; without a cache no imageSize"},     \
     MG_IMAGE_CACHE_OPTION(type, member.cache_dir),                                                                             \
     {"allow-empty", NULL, &mg_o_flag, offsetof(type, member.allow_empty), .doc = "nothing to check is no error"},              \
     {"now", "TIME", &mg_o_time, offsetof(type, member.now), .doc = "date or timestamp for exceptions [now]"}
 
-/* Called once a file, in the order of the report, before the file's items are reported: it may change what will be reported.
+/* Called once a file, in the order of the report and on the thread of the caller, before the file's items are reported: it may change what will be reported.
  * A negative result ends the run. */
 struct mg_selection_visitor {
   const char *command; /* for messages */
   void *ctx;
-  int (*judged)(void *ctx, struct mg_judged *file, struct mg_err *err); /* NULL: nothing is done beside the report */
+  /* NULL: nothing is done beside the report. One that is there may write files that are judged later, so that there is one job. */
+  int (*judged)(void *ctx, struct mg_judged *file, struct mg_err *err);
 };
 
 /* Loads the policies, judges what args name and writes the report; the result is the exit status, errors are told. */
