@@ -7,6 +7,7 @@
 #define MG_INPUT_MAX_FILES 100000
 #define MG_INPUT_MAX_ENTRIES 2000000 /* of all directories that are searched */
 #define MG_INPUT_MAX_DEPTH 64        /* of directories */
+#define MG_CONFIG_NAME ".mlgate.yaml" /* of ours, and no manifest */
 
 struct mg_changes;
 struct mg_changed;

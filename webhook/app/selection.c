@@ -1,8 +1,11 @@
 #include "app/selection.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "app/baseline.h"
 #include "app/changes.h"
 #include "app/command.h"
 #include "app/progress.h"
@@ -17,6 +20,7 @@ struct run {
   struct mg_report *report;
   bool *matched; /* by exception of the snapshot */
   struct mg_changes changes; /* --git-diff */
+  struct mg_baseline baseline;
   struct mg_progress progress;
   size_t done; /* files */
 };
@@ -147,9 +151,18 @@ static void report_file(struct run *run, const struct mg_judged *file) {
     }
 }
 
+static int apply_baseline(struct run *run, const struct mg_judged *file, struct mg_err *err) {
+  int code = 0;
+  if (!run->o->baseline && !run->o->write_baseline) return 0;
+  for (const struct mg_judged_item *item = file->items; item && code == 0; item = item->next)
+    if (item->kind == MG_JUDGED_RESULT) code = mg_baseline_apply(&run->baseline, &item->result, err);
+  return code;
+}
+
 static int take_file(void *ctx, struct mg_judged *file, struct mg_err *err) {
   struct run *run = ctx;
-  int code = run->visitor->judged ? run->visitor->judged(run->visitor->ctx, file, err) : 0;
+  int code = apply_baseline(run, file, err);
+  if (code == 0) code = run->visitor->judged ? run->visitor->judged(run->visitor->ctx, file, err) : 0;
   if (code < 0) return code;
   if (file->items) mg_progress_erase(&run->progress);
   report_file(run, file);
@@ -172,19 +185,50 @@ static int judge_files(struct run *run, const struct mg_inputs *inputs, struct m
   return code;
 }
 
+/* ---- the baseline ---- */
+
+/* A baseline that is to be written need not be there to be read. */
+static int open_baseline(struct run *run, struct mg_err *err) {
+  const struct mg_selection *o = run->o;
+  run->baseline.gather = o->write_baseline != NULL;
+  if (o->write_baseline && o->git_diff)
+    return mg_err_set(err, MG_E_USAGE, "--write-baseline needs all findings, and --git-diff leaves some out");
+  if (!o->baseline) return 0;
+  if (o->write_baseline && strcmp(o->baseline, o->write_baseline) == 0 && access(o->baseline, F_OK) != 0) return 0;
+  int code = mg_baseline_read(&run->baseline, o->baseline, err);
+  return code < 0 ? mg_err_wrap(err, "--baseline") : 0;
+}
+
+static enum mg_baseline_scope scope_of(const struct mg_selection *o, const struct mg_strings *args) {
+  struct stat info;
+  if (o->git_diff) return MG_BASELINE_SOME_OBJECTS;
+  for (size_t i = 0; i < args->count; i++)
+    if (stat(args->items[i], &info) == 0 && S_ISDIR(info.st_mode)) return MG_BASELINE_ALL;
+  return MG_BASELINE_SOME_FILES;
+}
+
+static int close_baseline(struct run *run, const struct mg_strings *args, struct mg_err *err) {
+  const struct mg_selection *o = run->o;
+  mg_baseline_tell(&run->baseline, scope_of(o, args));
+  int code = o->write_baseline ? mg_baseline_write(&run->baseline, o->write_baseline, err) : 0;
+  return code < 0 ? mg_err_wrap(err, "--write-baseline") : 0;
+}
+
 static int judge_all(struct run *run, const struct mg_strings *args, struct mg_err *err) {
   __attribute__((cleanup(asking_fini))) struct asking asking = {0};
   struct mg_judge *judge = run->judge;
   struct mg_inputs inputs = {.arena = &judge->keep};
   run->matched = MG_NEW_N(&judge->keep, bool, mg_snapshot_exception_count(judge->snapshot) + 1);
   if (!run->matched) return mg_err_set(err, MG_E_NOMEM, "out of memory");
-  int code = find_inputs(run, &inputs, args, err);
+  int code = open_baseline(run, err);
+  if (code == 0) code = find_inputs(run, &inputs, args, err);
   if (code == 0) code = open_registries(run, &asking, err);
   if (code == 0 && asking.session) code = ask_registries(judge, asking.session, &inputs, err);
   if (code == 0) code = judge_files(run, &inputs, err);
   if (code < 0) return code;
   report_exceptions(run->report, judge->snapshot, run->matched, judge->now);
   code = mg_report_end(run->report, err);
+  if (code == 0) code = close_baseline(run, args, err);
   struct mg_report_totals *totals = mg_report_totals(run->report);
   bool any_document = totals->objects || totals->skipped;
   if (!any_document && !totals->errors && !may_be_empty(run->o))
@@ -214,6 +258,7 @@ int mg_selection_run(const struct mg_selection *o, const struct mg_strings *args
     struct run run = {.o = o, .visitor = visitor, .judge = &judge, .report = report};
     judge.now = o->now.set ? o->now.value : (int64_t)time(NULL);
     code = judge_all(&run, args, &err);
+    mg_baseline_fini(&run.baseline);
   }
   if (code < 0) fprintf(stderr, "mlgate %s: %s\n", visitor->command, err.text);
   return code < 0 ? MG_EXIT_USAGE : code;

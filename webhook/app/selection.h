@@ -11,7 +11,7 @@ struct mg_selection {
   const char *ns, *user, *cache_dir;
   uint32_t operation;
   struct mg_strings groups, formats;
-  const char *git_diff;
+  const char *git_diff, *baseline, *write_baseline;
   struct mg_opt_int warn_exit_code, now, jobs;
   bool allow_empty, offline;
 };
@@ -27,6 +27,8 @@ struct mg_selection {
     {"warn-exit-code", "N", &mg_o_number, offsetof(type, member.warn_exit_code), .doc = "exit with N where something warns",   \
      .max = 255},                                                                                                              \
     {"git-diff", "REF", &mg_o_text, offsetof(type, member.git_diff), .doc = "only what changed since HEAD left REF"},           \
+    {"baseline", "FILE", &mg_o_text, offsetof(type, member.baseline), .doc = "findings that are known and deny nothing"},      \
+    {"write-baseline", "FILE", &mg_o_text, offsetof(type, member.write_baseline), .doc = "write down the findings of now"},    \
     {"jobs", "N", &mg_o_number, offsetof(type, member.jobs), .doc = "files judged at one time [one a CPU]", .min = 1,          \
      .max = MG_CREW_MAX},                                                                                                      \
     {"offline", NULL, &mg_o_flag, offsetof(type, member.offline), .doc = "ask no registry; without a cache no imageSize"},     \
