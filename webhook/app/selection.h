@@ -1,12 +1,14 @@
 /* What `check` and `fix` are asked to judge, by what and in whose name: the options that they share, and the way through the
  * files. */
 #pragma once
+#include "app/config.h"
 #include "app/crew.h"
 #include "app/images.h"
 #include "app/judge.h"
 #include "app/policies.h"
 
 struct mg_selection {
+  struct mg_config_options config;
   struct mg_policy_files files;
   const char *ns, *user, *cache_dir;
   uint32_t operation;
@@ -23,17 +25,21 @@ struct mg_selection {
      .def = "CREATE", .words = mg_operation_words},                                                                            \
     {"user", "USER", &mg_o_text, offsetof(type, member.user), .doc = "who asks"},                                              \
     {"group", "GROUP", &mg_o_list, offsetof(type, member.groups), .doc = "a group of the user; repeats"},                      \
-    {"format", "F[=FILE]", &mg_o_list, offsetof(type, member.formats), .doc = "text or json, to FILE; repeats [text]"},        \
+    {"format", "F[=FILE]", &mg_o_list, offsetof(type, member.formats), .doc = "text or json, to FILE; repeats [text]",         \
+     .path = MG_PATH_BEHIND_EQUALS},                                                                                           \
     {"warn-exit-code", "N", &mg_o_number, offsetof(type, member.warn_exit_code), .doc = "exit with N where something warns",   \
      .max = 255},                                                                                                              \
     {"git-diff", "REF", &mg_o_text, offsetof(type, member.git_diff), .doc = "only what changed since HEAD left REF"},           \
-    {"baseline", "FILE", &mg_o_text, offsetof(type, member.baseline), .doc = "findings that are known and deny nothing"},      \
-    {"write-baseline", "FILE", &mg_o_text, offsetof(type, member.write_baseline), .doc = "write down the findings of now"},    \
+    {"baseline", "FILE", &mg_o_text, offsetof(type, member.baseline), .doc = "findings that are known and deny nothing",       \
+     .path = MG_PATH_VALUE},                                                                                                   \
+    {"write-baseline", "FILE", &mg_o_text, offsetof(type, member.write_baseline), .doc = "write down the findings of now",     \
+     .path = MG_PATH_VALUE},                                                                                                   \
     {"jobs", "N", &mg_o_number, offsetof(type, member.jobs), .doc = "files judged at one time [one a CPU]", .min = 1,          \
      .max = MG_CREW_MAX},                                                                                                      \
     {"offline", NULL, &mg_o_flag, offsetof(type, member.offline), .doc = "ask no registry; without a cache no imageSize"},     \
     MG_IMAGE_CACHE_OPTION(type, member.cache_dir),                                                                             \
     {"allow-empty", NULL, &mg_o_flag, offsetof(type, member.allow_empty), .doc = "nothing to check is no error"},              \
+    MG_CONFIG_OPTIONS(type, member.config),                                                                                    \
     {"now", "TIME", &mg_o_time, offsetof(type, member.now), .doc = "date or timestamp for exceptions [now]"}
 
 /* Called once a file, in the order of the report and on the thread of the caller, before the file's items are reported: it may change what will be reported.
