@@ -10,8 +10,8 @@
 #define FOUND_ARENA ((size_t)256 << 20)
 #define FILE_MAX ((size_t)60 << 20) /* it must be readable again */
 #define HEAD                                                                                                      \
-  "# Findings that are known: with `--baseline` and this file they are reported and deny nothing. A finding that is mended goes\n" \
-  "# from here, too: `mlgate check --write-baseline` writes the file anew.\n"
+  "# Findings that are known: with `--baseline` and this file they are reported and deny nothing. What is mended\n" \
+  "# goes from here, too: `mlgate check --write-baseline` writes the file anew.\n"
 
 static const char *const versions[] = {"mlgate.dev/v1", NULL};
 static const char *const kinds[] = {"Baseline", NULL};

@@ -46,8 +46,8 @@ int mg_baseline_apply(struct mg_baseline *baseline, const struct mg_report_resul
 /* What was looked into. */
 enum mg_baseline_scope { MG_BASELINE_ALL, MG_BASELINE_SOME_FILES, MG_BASELINE_SOME_OBJECTS };
 
-/* Entries that are not found any more, to standard error. Those of objects that were not judged only where all was looked into; of
- * some files one line says how many they are. */
+/* Entries that are not found any more, to standard error. Those of objects that were not judged only where all was looked into;
+ * of some files one line says how many they are. */
 void mg_baseline_tell(struct mg_baseline *baseline, enum mg_baseline_scope scope);
 
 /* What was gathered, as YAML, or as JSON where the path ends in .json; a file that is there is replaced as a whole. MG_E_LIMIT,

@@ -161,8 +161,9 @@ static int take_file(struct config *c, const char *path, struct mg_err *err) {
 static const char *choose(struct config *c, const struct mg_option *config, const struct mg_option *none) {
   const char *file = *(const char *const *)((const char *)c->options + config->offset);
   bool off = *(const bool *)((const char *)c->options + none->offset);
-  bool typed = c->given->typed >> (config - c->command->options) & 1, none_typed = c->given->typed >> (none - c->command->options) & 1;
-  if (off && (!file || !typed || none_typed)) return NULL;
+  bool typed = c->given->typed >> (config - c->command->options) & 1;
+  bool off_typed = c->given->typed >> (none - c->command->options) & 1;
+  if (off && (!file || !typed || off_typed)) return NULL;
   if (file) {
     const char *slash = strrchr(file, '/');
     if (slash) c->dir = (mg_str){file, (size_t)(slash - file) + 1};

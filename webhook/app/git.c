@@ -158,6 +158,10 @@ static int read_heading(struct comparison *c, struct mg_err *err) {
   return mg_str_starts(line, MG_S("@@ ")) ? read_hunk(c, c->line + 3, err) : 0;
 }
 
+static int too_long(struct mg_err *err) {
+  return mg_err_set(err, MG_E_LIMIT, "git names a path of more than %d bytes", LINE_MAX_BYTES);
+}
+
 static void skip_content(struct comparison *c, mg_str part, bool whole) {
   if (!c->n && part.n) c->remark = *part.p == '\\';
   c->n += part.n;
@@ -176,7 +180,7 @@ static int compare(void *ctx, mg_str piece, struct mg_err *err) {
     if (c->skip) {
       skip_content(c, part, whole);
     } else {
-      if (part.n >= LINE_MAX_BYTES - c->n) return mg_err_set(err, MG_E_LIMIT, "git prints more than %d bytes of a line", LINE_MAX_BYTES);
+      if (part.n >= LINE_MAX_BYTES - c->n) return too_long(err);
       memcpy(c->line + c->n, part.p, part.n);
       c->n += part.n;
       if (whole) code = read_heading(c, err);
@@ -212,7 +216,7 @@ static int list(void *ctx, mg_str piece, struct mg_err *err) {
   int code = 0;
   while (piece.n && code == 0) {
     size_t n = mg_str_find(piece, '\0');
-    if (n >= LINE_MAX_BYTES - l->n) return mg_err_set(err, MG_E_LIMIT, "git prints a path of more than %d bytes", LINE_MAX_BYTES);
+    if (n >= LINE_MAX_BYTES - l->n) return too_long(err);
     memcpy(l->path + l->n, piece.p, n);
     l->n += n;
     if (n < piece.n) {

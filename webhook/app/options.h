@@ -51,8 +51,8 @@ enum mg_help { MG_HELP_NONE, MG_HELP, MG_HELP_ALL };
 int mg_options_read(const struct mg_option *options, int argc, char **argv, struct mg_arena *arena, void *dst,
                     struct mg_strings *ret_args, enum mg_help *ret_help, struct mg_err *err);
 
-/* The two halves of that: what the command line and the environment give, and the defaults for what nobody gave; in between others
- * may. */
+/* The two halves of that: what the command line and the environment give, and the defaults for what nobody gave; in between
+ * others may. */
 struct mg_options_given {
   uint64_t typed, given; /* by row: on the command line; there or anywhere */
 };

@@ -1,5 +1,5 @@
-/* A line on a terminal that tells how far a long run is. Nothing is written where standard error is none, and nothing in the first
- * second. */
+/* A line on a terminal that tells how far a long run is. Nothing is written where standard error is none, and nothing in the
+ * first second. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

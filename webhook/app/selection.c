@@ -61,17 +61,17 @@ static int exit_status(const struct mg_selection *o, const struct mg_report_tota
 static int find_inputs(struct run *run, struct mg_inputs *inputs, const struct mg_strings *args, struct mg_err *err) {
   static const char *here[] = {"."};
   const struct mg_strings usual = {here, 1};
-  struct mg_changes *changes = &run->changes;
-  if (run->o->git_diff && !args->count) args = &usual;
+  const char *ref = run->o->git_diff;
+  int code = 0;
+  if (ref && !args->count) args = &usual;
+  run->changes.arena = inputs->arena;
+  if (ref) code = mg_changes_find(&run->changes, ref, args->items, args->count, err);
+  if (code < 0) return mg_err_wrap(err, "--git-diff");
   for (size_t i = 0; i < args->count; i++) {
-    int code = mg_inputs_add(inputs, args->items[i], err);
+    code = mg_inputs_add(inputs, args->items[i], err);
     if (code < 0) return mg_err_wrap(err, "%s", args->items[i]);
   }
-  if (!run->o->git_diff) return 0;
-  changes->arena = inputs->arena;
-  int code = mg_changes_find(changes, run->o->git_diff, args->items, args->count, err);
-  if (code == 0) code = mg_changes_keep(changes, inputs, err);
-  return code < 0 ? mg_err_wrap(err, "--git-diff") : 0;
+  return ref ? mg_changes_keep(&run->changes, inputs, err) : 0;
 }
 
 /* All files before any is judged, so that registries are asked for all images at one time. */
@@ -178,7 +178,8 @@ static void wait_for_file(void *ctx, size_t done) {
 /* What registries said is asked for by one thread only. */
 static int judge_files(struct run *run, const struct mg_inputs *inputs, struct mg_err *err) {
   bool alone = run->visitor->judged || run->judge->visitor.usual.images;
-  struct mg_crew crew = {.jobs = alone ? 1 : (uint32_t)run->o->jobs.value, .ctx = run, .judged = take_file, .waits = wait_for_file};
+  uint32_t jobs = alone ? 1 : (uint32_t)run->o->jobs.value;
+  struct mg_crew crew = {.jobs = jobs, .ctx = run, .judged = take_file, .waits = wait_for_file};
   mg_progress_start(&run->progress, inputs->count);
   int code = mg_crew_run(&crew, run->judge, inputs, err);
   mg_progress_erase(&run->progress);

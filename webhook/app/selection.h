@@ -42,12 +42,12 @@ struct mg_selection {
     MG_CONFIG_OPTIONS(type, member.config),                                                                                    \
     {"now", "TIME", &mg_o_time, offsetof(type, member.now), .doc = "date or timestamp for exceptions [now]"}
 
-/* Called once a file, in the order of the report and on the thread of the caller, before the file's items are reported: it may change what will be reported.
- * A negative result ends the run. */
+/* Called once a file, in the order of the report and on the thread of the caller, before the file's items are reported: it may
+ * change what will be reported. A negative result ends the run. */
 struct mg_selection_visitor {
   const char *command; /* for messages */
   void *ctx;
-  /* NULL: nothing is done beside the report. One that is there may write files that are judged later, so that there is one job. */
+  /* NULL: nothing is done beside the report. One that is there may write files that are judged later: there is one job then. */
   int (*judged)(void *ctx, struct mg_judged *file, struct mg_err *err);
 };
 

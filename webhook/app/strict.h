@@ -1,4 +1,4 @@
-/* A file of our own with one document that is read strictly: what is wrong with it is told with file, line, column and a caret. */
+/* A file of our own with one document that is read strictly: what is wrong is told with file, line, column and a caret. */
 #pragma once
 #include "doc/decode.h"
 
