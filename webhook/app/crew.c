@@ -93,6 +93,7 @@ static int hand_over(const struct mg_crew *crew, struct work *work, struct slot 
   int code = slot->code;
   if (code < 0) *err = slot->err;
   else code = crew->judged(crew->ctx, &slot->file, err);
+  mg_judge_rest(&slot->judge);
   pthread_mutex_lock(&work->lock);
   slot->done = false;
   work->bytes -= slot->bytes;

@@ -4,7 +4,7 @@
 
 #define JUDGE_KEEP ((size_t)8 << 20)
 #define KEEP_MAX ((size_t)512 << 20)
-#define TEXT_KEEP ((size_t)1 << 20)
+#define TEXT_KEEP ((size_t)256 << 10)
 
 /* One document on its way. */
 struct document {
@@ -295,10 +295,14 @@ int mg_judge_ask(struct mg_judge *judge, const struct mg_input *input, struct mg
   return 0;
 }
 
-int mg_judge_file(struct mg_judge *judge, const struct mg_input *input, struct mg_judged *ret, struct mg_err *err) {
-  struct mg_err why = {0};
+void mg_judge_rest(struct mg_judge *judge) {
   mg_arena_reset(&judge->arena);
   if (judge->text.cap > TEXT_KEEP) mg_buf_fini(&judge->text);
+}
+
+int mg_judge_file(struct mg_judge *judge, const struct mg_input *input, struct mg_judged *ret, struct mg_err *err) {
+  struct mg_err why = {0};
+  mg_judge_rest(judge);
   *ret = (struct mg_judged){.path = input->path};
   ret->end = &ret->items;
   ret->read = !input->problem && read_input(judge, input->path, &why) == 0;
@@ -327,7 +331,7 @@ int mg_judge_init(struct mg_judge *judge, const struct mg_snapshot *snapshot, co
 void mg_judge_like(struct mg_judge *ret, const struct mg_judge *judge) {
   *ret = *judge;
   mg_arena_init(&ret->keep, KEEP_MAX, 0);
-  mg_arena_init(&ret->arena, MG_JUDGE_ARENA, JUDGE_KEEP / 8);
+  mg_arena_init(&ret->arena, MG_JUDGE_ARENA, TEXT_KEEP);
   mg_buf_init(&ret->text, NULL, MG_INPUT_MAX_BYTES + 1);
 }
 

@@ -56,6 +56,8 @@ int mg_judge_init(struct mg_judge *judge, const struct mg_snapshot *snapshot, co
 void mg_judge_fini(struct mg_judge *judge); /* also of a zeroed one */
 /* Another one for the same, which it must not outlive; the two share nothing that changes. */
 void mg_judge_like(struct mg_judge *ret, const struct mg_judge *judge);
+/* Lets go of the file at hand, and of most memory. */
+void mg_judge_rest(struct mg_judge *judge);
 
 /* Judges the file for what it asks of registries alone (visitor.usual.images), which then look for all of it at one time. Nothing
  * is reported. MG_E_NOMEM. */
