@@ -20,7 +20,8 @@ static struct mg_spans spans_of(mg_str text, const struct mg_change *ranges, siz
   assert_int_equal(spans.count, count);
   return spans;
 }
-#define SPANS(text, ...) spans_of(MG_S(text), (const struct mg_change[]){__VA_ARGS__}, sizeof((const struct mg_change[]){__VA_ARGS__}) / sizeof(struct mg_change))
+#define RANGES(...) (const struct mg_change[]){__VA_ARGS__}
+#define SPANS(text, ...) spans_of(MG_S(text), RANGES(__VA_ARGS__), sizeof(RANGES(__VA_ARGS__)) / sizeof(struct mg_change))
 
 static void assert_span(struct mg_spans spans, size_t at, size_t start, size_t end) {
   assert_int_equal(spans.items[at].start, start);

@@ -71,7 +71,8 @@ static void test_input_and_environment(void **state) {
 
 static void test_much(void **state) {
   (void)state;
-  assert_int_equal(run("i=0; while [ $i -lt 2000 ]; do printf %01000d $i; printf %0900d $i >&2; i=$((i+1)); done", 2000000, gather), 0);
+  const char *script = "i=0; while [ $i -lt 2000 ]; do printf %01000d $i; printf %0900d $i >&2; i=$((i+1)); done";
+  assert_int_equal(run(script, 2000000, gather), 0);
   assert_int_equal(end.status, 0);
   assert_int_equal(printed.n, 2000000);
   assert_int_equal(strlen(end.said), MG_SPAWN_SAID);

@@ -29,15 +29,21 @@ static void pipes_fini(struct pipes *pipes) {
   for (int i = 0; i < 2; i++) shut(&pipes->out[i]), shut(&pipes->said[i]);
 }
 
-/* getenv takes the first of a name. */
+static bool is_among(const char *entry, const char *const *more) {
+  const char *equals = strchr(entry, '=');
+  size_t n = equals ? (size_t)(equals - entry) + 1 : strlen(entry);
+  while (*more && strncmp(*more, entry, n) != 0) more++;
+  return *more != NULL;
+}
+
 static char **with_environment(const char *const *more) {
   size_t n = 0, m = 0;
   while (environ[n]) n++;
   while (more[m]) m++;
-  char **all = calloc(n + m + 1, sizeof *all);
-  if (!all) return NULL;
-  for (size_t i = 0; i < m; i++) all[i] = (char *)(uintptr_t)more[i];
-  memcpy(all + m, environ, n * sizeof *all);
+  char **all = calloc(n + m + 1, sizeof *all), **to = all;
+  for (size_t i = 0; all && i < m; i++) *to++ = (char *)(uintptr_t)more[i];
+  for (size_t i = 0; all && i < n; i++)
+    if (!is_among(environ[i], more)) *to++ = environ[i];
   return all;
 }
 

@@ -6,7 +6,7 @@
 
 struct mg_spawn {
   const char *const *argv;        /* NULL-terminated */
-  const char *const *environment; /* NAME=VALUE, before what we have ourselves; NULL-terminated */
+  const char *const *environment; /* NAME=VALUE, instead of ours of these names; NULL-terminated */
   size_t max;                     /* bytes of standard output; more is MG_E_LIMIT */
   void *ctx;
   int (*out)(void *ctx, mg_str piece, struct mg_err *err); /* standard output as it comes; a negative result ends the program */
