@@ -126,6 +126,8 @@ def explain_reads_it(f):
 
 def help_says_it(_):
     _, out, _ = harness.run(["check", "--help"])
+    expect(".mlgate.yaml" in out, out)
+    _, out, _ = harness.run(["check", "--help-all"])
     expect("--config FILE" in out and "--no-config" in out and ".mlgate.yaml" in out, out)
     _, out, _ = harness.run(["serve", "--help"])
     expect(".mlgate.yaml" not in out, "serve reads it, too?")

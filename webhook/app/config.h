@@ -11,8 +11,9 @@ struct mg_config_options {
 };
 
 #define MG_CONFIG_OPTIONS(type, member)                                                                                        \
-  {"config", "FILE", &mg_o_text, offsetof(type, member.file), .doc = "defaults [.mlgate.yaml, here or above]"},                \
-    {"no-config", NULL, &mg_o_flag, offsetof(type, member.none), .doc = "look for no file of defaults"}
+  {"config", "FILE", &mg_o_text, offsetof(type, member.file), .doc = "defaults [.mlgate.yaml, here or above]",                 \
+   .aside = true},                                                                                                             \
+    {"no-config", NULL, &mg_o_flag, offsetof(type, member.none), .doc = "look for no file of defaults", .aside = true}
 
 /* The command has those rows. */
 bool mg_config_is_read(const struct mg_command *command);

@@ -224,12 +224,13 @@ static int judge_document(struct document *d, mg_node root, bool whole_file, str
 
 static int judge_documents(struct document *d, const struct mg_input *input, struct mg_err *err) {
   int code = 0;
-  if (input->changed) code = mg_changes_spans(input, d->file->source, &d->judge->arena, &d->spans);
+  bool whole = !input->changed;
+  if (!whole) code = mg_changes_spans(input, d->file->source, &d->judge->arena, &d->spans);
   if (code < 0) return mg_err_set(err, code, "out of memory");
   for (struct mg_file_doc *docs = d->file->docs; docs && code == 0; docs = docs->next) {
     mg_node root = mg_root(&docs->doc);
     d->number = docs->number;
-    if (root.at) code = judge_document(d, root, !input->changed, err);
+    if (root.at) code = judge_document(d, root, whole, err);
   }
   return code;
 }

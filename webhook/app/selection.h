@@ -35,12 +35,14 @@ struct mg_selection {
     {"write-baseline", "FILE", &mg_o_text, offsetof(type, member.write_baseline), .doc = "write down the findings of now",     \
      .path = MG_PATH_VALUE},                                                                                                   \
     {"jobs", "N", &mg_o_number, offsetof(type, member.jobs), .doc = "files judged at one time [one a CPU]", .min = 1,          \
-     .max = MG_CREW_MAX},                                                                                                      \
+     .max = MG_CREW_MAX, .aside = true},                                                                                       \
     {"offline", NULL, &mg_o_flag, offsetof(type, member.offline), .doc = "ask no registry; without a cache no imageSize"},     \
     MG_IMAGE_CACHE_OPTION(type, member.cache_dir),                                                                             \
-    {"allow-empty", NULL, &mg_o_flag, offsetof(type, member.allow_empty), .doc = "nothing to check is no error"},              \
+    {"allow-empty", NULL, &mg_o_flag, offsetof(type, member.allow_empty), .doc = "nothing to check is no error",               \
+     .aside = true},                                                                                                           \
     MG_CONFIG_OPTIONS(type, member.config),                                                                                    \
-    {"now", "TIME", &mg_o_time, offsetof(type, member.now), .doc = "date or timestamp for exceptions [now]"}
+    {"now", "TIME", &mg_o_time, offsetof(type, member.now), .doc = "date or timestamp for exceptions [now]",                     \
+     .aside = true}
 
 /* Called once a file, in the order of the report and on the thread of the caller, before the file's items are reported: it may
  * change what will be reported. A negative result ends the run. */
