@@ -90,8 +90,8 @@ def what_wins(f):
 
 
 def paths_start_from_the_file(f):
-    f.config(f"policies:\n- rules/one.yaml\n- {f.path('repo/rules/two.yaml')}\nformat: [text, json=report.json]\nbaseline: known.yaml\n"
-             "write-baseline: known.yaml\n")
+    f.config(f"policies:\n- rules/one.yaml\n- {f.path('repo/rules/two.yaml')}\nformat: [text, json=report.json]\n"
+             "baseline: known.yaml\nwrite-baseline: known.yaml\n")
     status, out, err = f.run(cwd="repo/deep")
     expect(status == 1 and out.startswith("er/pod.yaml:1:29: deny one/labels") and err == "", f"exit {status}: {out} {err}")
     expect(sorted(os.listdir(f.path("repo"))) == [".git", ".mlgate.yaml", "deep", "known.yaml", "report.json", "rules"],
@@ -104,7 +104,8 @@ def paths_start_from_the_file(f):
 
 def empty_and_odd_files(f):
     policies = ["--policies", "rules/one.yaml"]
-    for text in ("", "# nothing\n", "{}\n", "---\n", "\ufeffnamespace: default\n", "namespace: default\r\n", '{"namespace": "default"}'):
+    for text in ("", "# nothing\n", "{}\n", "---\n", "\ufeffnamespace: default\n", "namespace: default\r\n",
+                 '{"namespace": "default"}'):
         f.config(text)
         f.gives(("default", ["one"]), *policies)
     f.config("format: [text, 'json=a=b.json']\n")

@@ -160,7 +160,8 @@ def renamed(r):
 
 
 def odd_names(r):
-    names = ["sp ace.yaml", "ümlaut.yaml", 'quo"te.yaml', "back\\slash.yaml", "tab\t.yaml", "new\nline.yaml", " .yaml", "+++ b.yaml"]
+    names = ["sp ace.yaml", "ümlaut.yaml", 'quo"te.yaml', "back\\slash.yaml", "tab\t.yaml", "new\nline.yaml", " .yaml",
+             "+++ b.yaml"]
     for name in names:
         r.write(name, pod("old") + "---\n" + pod("stays"))
     r.commit()
@@ -284,8 +285,8 @@ def many_changes(r):
 
 
 CASES = (nothing_changed, one_object_of_a_file, lines_that_went, last_line, staged_committed_untracked, main_went_on, renamed,
-         odd_names, text_like_a_diff, one_line_files, broken_file, duplicates, links, other_folders, conflict, errors, no_commit_yet,
-         no_worktree, many_changes)
+         odd_names, text_like_a_diff, one_line_files, broken_file, duplicates, links, other_folders, conflict, errors,
+         no_commit_yet, no_worktree, many_changes)
 
 
 def main():

@@ -192,8 +192,8 @@ static int compare(void *ctx, mg_str piece, struct mg_err *err) {
 
 static int find_known(struct mg_changes *changes, struct mg_err *err) {
   const char *words[] = {"diff", "--no-color", "--no-ext-diff", "--no-textconv", "--text", "-M", "--unified=0",
-                         "--inter-hunk-context=0", "--src-prefix=a/", "--dst-prefix=b/", "--no-relative", "--ignore-submodules=all",
-                         changes->base, "--", NULL};
+                         "--inter-hunk-context=0", "--src-prefix=a/", "--dst-prefix=b/", "--no-relative",
+                         "--ignore-submodules=all", changes->base, "--", NULL};
   struct mg_spawned end;
   struct comparison *c = calloc(1, sizeof *c);
   if (!c) return mg_err_set(err, MG_E_NOMEM, "out of memory");
