@@ -26,7 +26,7 @@ static int add(struct mg_inputs *inputs, const char *path, const char *problem, 
     inputs->items = items;
     inputs->cap = cap;
   }
-  inputs->items[inputs->count++] = (struct mg_input){path, problem};
+  inputs->items[inputs->count++] = (struct mg_input){.path = path, .problem = problem};
   return 0;
 }
 
@@ -45,7 +45,7 @@ static bool has_suffix(const char *name) {
 /* Names that start with ".." are Kubernetes' own in a mounted volume; what they hold is seen through its links. */
 static bool is_skipped(const struct mg_inputs *inputs, const char *name) {
   if (name[0] != '.') return false;
-  return !name[1] || name[1] == '.' || inputs->policies || strcmp(name, ".git") == 0;
+  return !name[1] || name[1] == '.' || inputs->policies || strcmp(name, ".git") == 0 || strcmp(name, MG_CONFIG_NAME) == 0;
 }
 
 static const char *join(struct mg_inputs *inputs, const char *dir, const char *name) {

@@ -8,11 +8,13 @@
 #include <yaml.h>
 
 #include "app/command.h"
+#include "app/config.h"
 #include "base/embedded.h"
 
 #define OPTIONS_ARENA ((size_t)256 << 20)
 #define HELP_MAX ((size_t)1 << 16)
 #define ENVIRONMENT "Every option can be given as MLGATE_<OPTION> too, lists with commas."
+#define DEFAULTS "In .mlgate.yaml the keys are these names, and paths start from its folder."
 
 static int run_version(const void *options, const struct mg_strings *args);
 static int run_help(const void *options, const struct mg_strings *args);
@@ -59,6 +61,7 @@ static void command_help_text(struct mg_buf *out, const struct mg_command *comma
   if (any) mg_buf_byte(out, '\n');
   bool whole = mg_options_help(out, command->options, all);
   if (any) mg_buf_printf(out, "\n%s\n", ENVIRONMENT);
+  if (mg_config_is_read(command)) mg_buf_printf(out, "%s\n", DEFAULTS);
   if (!whole) mg_buf_printf(out, "`mlgate %s --help-all` shows those too that are rarely needed.\n", command->name);
   if (command->more) mg_buf_printf(out, "%s\n", command->more);
 }
@@ -118,7 +121,10 @@ static int run(const struct mg_command *command, int argc, char **argv, struct m
   enum mg_help help;
   void *options = mg_arena_zero(arena, 1, command->size ? command->size : 1);
   if (!options) return wrong_usage(command, "out of memory");
-  int code = mg_options_read(command->options, argc, argv, arena, options, &args, &help, &err);
+  struct mg_options_given given;
+  int code = mg_options_take(command->options, argc, argv, arena, options, &args, &help, &given, &err);
+  if (code == 0 && !help) code = mg_config_apply(mg_commands, COMMANDS, command, arena, options, &given, &err);
+  if (code == 0 && !help) code = mg_options_defaults(command->options, arena, options, &given, &err);
   if (code < 0) return wrong_usage(command, err.text);
   if (help) return show_help(command, help == MG_HELP_ALL);
   if (args.count && !command->args) {

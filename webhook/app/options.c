@@ -185,8 +185,12 @@ struct reading {
   struct mg_err *err;
 };
 
+int mg_option_put(const struct mg_option *option, const char *value, struct mg_arena *arena, void *dst, struct mg_err *err) {
+  return option->type->read(option, value, arena, (char *)dst + option->offset, err);
+}
+
 static int read_value(struct reading *r, const struct mg_option *option, const char *value) {
-  return option->type->read(option, value, r->arena, (char *)r->dst + option->offset, r->err);
+  return mg_option_put(option, value, r->arena, r->dst, r->err);
 }
 
 static const struct mg_option *find(const struct mg_option *options, mg_str name) {
@@ -278,20 +282,36 @@ static int read_variable(struct reading *r, const struct mg_option *option, bool
   return code < 0 ? mg_err_wrap(r->err, "%s", name) : 0;
 }
 
-int mg_options_read(const struct mg_option *options, int argc, char **argv, struct mg_arena *arena, void *dst,
-                    struct mg_strings *ret_args, enum mg_help *ret_help, struct mg_err *err) {
+int mg_options_take(const struct mg_option *options, int argc, char **argv, struct mg_arena *arena, void *dst,
+                    struct mg_strings *ret_args, enum mg_help *ret_help, struct mg_options_given *ret_given, struct mg_err *err) {
   struct reading r = {.options = options, .arena = arena, .dst = dst, .args = ret_args, .err = err};
   *ret_args = (struct mg_strings){0};
   *ret_help = MG_HELP_NONE;
   int code = read_arguments(&r, argc, argv, ret_help);
+  *ret_given = (struct mg_options_given){r.seen, r.seen};
   if (code < 0 || *ret_help) return *ret_help ? 0 : code;
   for (size_t i = 0; options[i].name; i++) {
     bool found = (r.seen >> i & 1) != 0;
     if (!found) code = read_variable(&r, &options[i], &found);
-    if (code == 0 && !found && options[i].def) code = read_value(&r, &options[i], options[i].def);
     if (code < 0) return code;
+    ret_given->given |= (uint64_t)found << i;
   }
   return 0;
+}
+
+int mg_options_defaults(const struct mg_option *options, struct mg_arena *arena, void *dst, const struct mg_options_given *given,
+                        struct mg_err *err) {
+  int code = 0;
+  for (size_t i = 0; options[i].name && code == 0; i++)
+    if (!(given->given >> i & 1) && options[i].def) code = mg_option_put(&options[i], options[i].def, arena, dst, err);
+  return code;
+}
+
+int mg_options_read(const struct mg_option *options, int argc, char **argv, struct mg_arena *arena, void *dst,
+                    struct mg_strings *ret_args, enum mg_help *ret_help, struct mg_err *err) {
+  struct mg_options_given given;
+  int code = mg_options_take(options, argc, argv, arena, dst, ret_args, ret_help, &given, err);
+  return code < 0 || *ret_help ? code : mg_options_defaults(options, arena, dst, &given, err);
 }
 
 bool mg_options_help(struct mg_buf *out, const struct mg_option *options, bool all) {

@@ -27,5 +27,7 @@ int mg_load_policies_into(const struct mg_policy_files *files, struct mg_policy_
 
 /* The rows that every command with policies has. */
 #define MG_POLICY_OPTIONS(type, member)                                                                                      \
-  {"policies", "PATH", &mg_o_list, offsetof(type, member.policies), .doc = "policy file or directory; repeats"},       \
-    {"context", "PATH", &mg_o_list, offsetof(type, member.context), .doc = "LimitRanges, Namespaces … as files; repeats"}
+  {"policies", "PATH", &mg_o_list, offsetof(type, member.policies), .doc = "policy file or directory; repeats",        \
+   .path = MG_PATH_VALUE},                                                                                                   \
+    {"context", "PATH", &mg_o_list, offsetof(type, member.context), .doc = "LimitRanges, Namespaces … as files; repeats", \
+     .path = MG_PATH_VALUE}
