@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "app/command.h"
+#include "app/exceptions.h"
 #include "app/images.h"
 #include "app/inputs.h"
 #include "app/judge.h"
@@ -36,28 +37,6 @@ static const struct mg_option options[] = {
     {"now", "TIME", &mg_o_time, AT(now), .doc = "date or timestamp for exceptions [now]"},
     MG_OPTIONS_END,
 };
-
-static mg_str expires_text(const struct mg_exception *e, char *text, size_t size) {
-  mg_str given = mg_string(MG_GET(MG_GET(e->at, "spec"), "expires"));
-  time_t when = (time_t)e->expires;
-  struct tm tm = {0};
-  if (given.n) return given;
-  gmtime_r(&when, &tm);
-  return (mg_str){text, strftime(text, size, "%Y-%m-%dT%H:%M:%SZ", &tm)};
-}
-
-/* Those that matched, have ended or end soon. */
-static void report_exceptions(struct mg_report *report, const struct mg_snapshot *snapshot, const bool *matched, int64_t now) {
-  for (uint32_t i = 0; i < mg_snapshot_exception_count(snapshot); i++) {
-    const struct mg_exception *e = mg_snapshot_exception(snapshot, i);
-    struct mg_report_exception line = {.name = e->name, .state = mg_exception_state(e, now)};
-    char text[32];
-    if (line.state == MG_EXCEPTION_ACTIVE && !matched[i]) continue;
-    line.expires = expires_text(e, text, sizeof text);
-    mg_pos(e->at, &line.pos);
-    mg_report_exception(report, &line);
-  }
-}
 
 static int exit_status(const struct check_options *o, const struct mg_report_totals *t, bool any_document) {
   if (t->errors || (!any_document && !o->allow_empty)) return MG_EXIT_INPUT;
@@ -123,7 +102,7 @@ static int check(const struct check_options *o, struct mg_judge *judge, const st
   if (code == 0 && asking.session) code = ask_registries(judge, asking.session, &inputs, err);
   for (size_t i = 0; code == 0 && i < inputs.count; i++) code = mg_judge_file(judge, &inputs.items[i], err);
   if (code < 0) return code;
-  report_exceptions(judge->report, judge->snapshot, judge->matched, judge->now);
+  mg_exceptions_report(judge->report, judge->snapshot, judge->matched, judge->now);
   code = mg_report_end(judge->report, err);
   struct mg_report_totals *totals = mg_report_totals(judge->report);
   bool any_document = totals->objects || totals->skipped;

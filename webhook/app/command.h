@@ -23,3 +23,4 @@ extern const struct mg_command mg_command_schema;
 extern const struct mg_command mg_command_explain;
 extern const struct mg_command mg_command_image;
 extern const struct mg_command mg_command_replay;
+extern const struct mg_command mg_command_scan;

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "app/exceptions.h"
 #include "doc/yaml.h"
 
 #define JUDGE_KEEP ((size_t)8 << 20)
@@ -87,12 +88,6 @@ static void left_duplicates(struct document *d, mg_str source, size_t more) {
 
 /* ---- objects ---- */
 
-static void note_exceptions(struct mg_judge *judge, const struct mg_verdict *verdict) {
-  for (const struct mg_violation *v = verdict->violations; v; v = v->next)
-    for (uint32_t i = 0; v->exception.n && i < mg_snapshot_exception_count(judge->snapshot); i++)
-      if (mg_str_eq(v->exception, mg_snapshot_exception(judge->snapshot, i)->name)) judge->matched[i] = true;
-}
-
 static int gather_warnings(struct document *d, mg_node object, struct mg_report_result *result, struct mg_err *err) {
   struct mg_arena *arena = &d->judge->arena;
   size_t most = d->duplicates_left;
@@ -122,7 +117,7 @@ static int judge_object(void *ctx, const struct mg_request *request, mg_str api_
                                     .verdict = &verdict};
   code = gather_warnings(d, object, &result, err);
   if (code < 0) return code;
-  note_exceptions(judge, &verdict);
+  mg_exceptions_note(judge->snapshot, &verdict, judge->matched);
   mg_report_result(judge->report, &result);
   return 0;
 }
