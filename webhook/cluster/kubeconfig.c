@@ -270,7 +270,8 @@ int mg_kubeconfig_read(struct mg_kubeconfig *ret, const char *path, const char *
   if (r.count) return take_context(&r, context ? mg_str_of(context) : current(&r), err);
   if (path) return mg_err_set(err, MG_E_INVALID, "%s: empty", path);
   if (context) return mg_err_set(err, MG_E_USAGE, "--kube-context: there is no kubeconfig");
-  if (!getenv("KUBERNETES_SERVICE_HOST"))
+  const char *host = getenv("KUBERNETES_SERVICE_HOST");
+  if (!host || !*host)
     return mg_err_set(err, MG_E_USAGE, "there is no kubeconfig (--kubeconfig, KUBECONFIG, ~/.kube/config), and this is no pod");
   return 0;
 }
