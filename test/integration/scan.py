@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""`mlgate scan` against an API server of the test: what it lists, with which credentials, and what becomes of all that can go wrong."""
+"""`mlgate scan` against an API server of the test: what it lists, with which credentials, and what becomes of all that can go
+wrong."""
 import base64
 import json
 import os
@@ -495,11 +496,10 @@ spec:
 
 def rights():
     """The role that ships names every kind of the table, and lists alone."""
-    documents = list(harness.yaml.safe_load_all(read(os.path.join(harness.TOP, "manifests", "scan", "clusterrole.yaml"))))
-    rules = documents[0]["rules"]
+    rules = next(harness.yaml.safe_load_all(read(os.path.join(harness.TOP, "manifests", "scan", "clusterrole.yaml"))))["rules"]
     expect(all(rule["verbs"] == ["list"] for rule in rules), "more than list")
     granted = {(group, name) for rule in rules for group in rule["apiGroups"] for name in rule["resources"]}
-    table = [one for one in harness.yaml.safe_load_all(read(os.path.join(harness.TOP, "webhook", "kube", "workloads.yaml"))) if one]
+    table = filter(None, harness.yaml.safe_load_all(read(os.path.join(harness.TOP, "webhook", "kube", "workloads.yaml"))))
     wanted = {(one["spec"].get("group", ""), one["metadata"]["name"].split(".")[0]) for one in table}
     expect(wanted - granted == set(), f"not granted: {sorted(wanted - granted)}")
 

@@ -1,5 +1,5 @@
-/* What a replay finds: requests counted by what became of them under one set of policies, or by what becomes of them otherwise under
- * another one, with a few of them to look at. Its memory does not grow with the requests. */
+/* What a replay finds: requests counted by what becomes of them under one set of policies, or by what becomes of them otherwise
+ * under another one, with a few of them to look at. Its memory does not grow with the requests. */
 #pragma once
 #include "app/recorded.h"
 #include "app/tally.h"

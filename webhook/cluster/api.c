@@ -247,7 +247,8 @@ static bool set_tls(const struct mg_api *api, CURL *c) {
   bool good = curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "https") == CURLE_OK;
   good = good && curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK;
   good = good && curl_easy_setopt(c, CURLOPT_CA_CACHE_TIMEOUT, 0L) == CURLE_OK; /* the file is renewed */
-  if (api->ca.p) good = good && set_pem(c, CURLOPT_CAINFO_BLOB, &api->ca) && curl_easy_setopt(c, CURLOPT_CAPATH, NULL) == CURLE_OK;
+  if (api->ca.p)
+    good = good && set_pem(c, CURLOPT_CAINFO_BLOB, &api->ca) && curl_easy_setopt(c, CURLOPT_CAPATH, NULL) == CURLE_OK;
   else if (*api->place.ca_file)
     good = good && curl_easy_setopt(c, CURLOPT_CAINFO, api->place.ca_file) == CURLE_OK &&
            curl_easy_setopt(c, CURLOPT_CAPATH, NULL) == CURLE_OK;

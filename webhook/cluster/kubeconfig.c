@@ -66,7 +66,8 @@ static int read_text(struct mg_arena *arena, const char *path, mg_str *ret, stru
     if (n < 0 && errno == EINTR) n = 1;
   }
   if (fd < 0 || n < 0) return mg_err_set(err, MG_E_IO, "%s: %s", path, strerror(errno));
-  if (text.n > MG_KUBECONFIG_BYTES) return mg_err_set(err, MG_E_LIMIT, "%s: larger than %zu MiB", path, MG_KUBECONFIG_BYTES >> 20);
+  if (text.n > MG_KUBECONFIG_BYTES)
+    return mg_err_set(err, MG_E_LIMIT, "%s: larger than %zu MiB", path, MG_KUBECONFIG_BYTES >> 20);
   *ret = mg_arena_dup(arena, mg_buf_str(&text));
   return ret->p ? 0 : mg_err_set(err, MG_E_NOMEM, "out of memory");
 }
@@ -182,11 +183,14 @@ struct refusal {
   const char *key, *hint;
 };
 
+static bool is_off(mg_node value) {
+  return mg_missing(value) || (mg_is(value, MG_BOOL) && !mg_true(value)) || (mg_is(value, MG_STRING) && !mg_string(value).n);
+}
+
 /* Left out, these would ask somebody else, or as somebody else, than kubectl does. */
 static int refuse(const struct entry *e, const struct refusal *refusals, size_t count, struct mg_err *err) {
   for (size_t i = 0; i < count; i++) {
-    mg_node value = mg_get(e->at, mg_str_of(refusals[i].key));
-    if (mg_missing(value) || (mg_is(value, MG_BOOL) && !mg_true(value)) || (mg_is(value, MG_STRING) && !mg_string(value).n)) continue;
+    if (is_off(mg_get(e->at, mg_str_of(refusals[i].key)))) continue;
     return mg_err_set(err, MG_E_USAGE, "%s: \"%.*s\" has %s: %s", e->file->path, MG_FMT(e->name), refusals[i].key,
                       refusals[i].hint);
   }
@@ -248,7 +252,8 @@ static int take_context(struct reading *r, mg_str name, struct mg_err *err) {
   if (!name.n)
     return mg_err_set(err, MG_E_USAGE, "no context is current; --kube-context takes one of: %.*s", MG_FMT(names(r, "contexts")));
   if (!find(r, "contexts", "context", name, &context))
-    return mg_err_set(err, MG_E_USAGE, "there is no context \"%.*s\"; there are: %.*s", MG_FMT(name), MG_FMT(names(r, "contexts")));
+    return mg_err_set(err, MG_E_USAGE, "there is no context \"%.*s\"; there are: %.*s", MG_FMT(name),
+                      MG_FMT(names(r, "contexts")));
   r->to->context = mg_arena_dup(&r->to->arena, name).p;
   if (!r->to->context) return mg_err_set(err, MG_E_NOMEM, "out of memory");
   mg_str its_cluster = mg_string(MG_GET(context.at, "cluster")), its_user = mg_string(MG_GET(context.at, "user"));

@@ -1,5 +1,5 @@
-/* Where the API server is and who asks it, as kubectl knows it: the kubeconfig files and their current context. Programs that would
- * have to be run for a credential are refused. */
+/* Where the API server is and who asks it, as kubectl knows it: the kubeconfig files and their current context. What would have a
+ * program run for a credential is refused. */
 #pragma once
 #include "base/arena.h"
 #include "cluster/api.h"

@@ -20,8 +20,8 @@ struct mg_discovery {
   void *ctx;
 };
 
-/* The kinds that can be listed, each once, in the version that the server prefers. All is in the arena. An error where not even the
- * groups are told. */
+/* The kinds that can be listed, each once, in the version that the server prefers. All is in the arena. An error where not even
+ * the groups are told. */
 int mg_discover(struct mg_api *api, struct mg_arena *arena, const struct mg_discovery *wants, struct mg_served **ret,
                 size_t *ret_count, struct mg_err *err) __attribute__((warn_unused_result));
 
