@@ -285,6 +285,12 @@ def ca_data(api):
                                              b64(f"{harness.certificates()}/ca.crt")}))
 
 
+def folded_data(api):
+    text = b64(f"{harness.certificates()}/ca.crt")
+    return write("config", config(api, more={"certificate-authority-data": "\n".join(
+        text[i:i + 76] for i in range(0, len(text), 76)) + "\n"}))
+
+
 def trailing_slash(api):
     return write("config", config(api, server=f"https://127.0.0.1:{api.port}/"))
 
@@ -517,6 +523,7 @@ def main():
             ("nobody answers", away), ("half of the discovery", half_discovery), ("a hostile discovery", hostile_discovery),
             ("tokenFile, relative, before token", lambda: everything(kubeconfig=token_file)),
             ("certificate-authority-data, before the file", lambda: everything(kubeconfig=ca_data)),
+            ("certificate-authority-data, folded", lambda: everything(kubeconfig=folded_data)),
             ("a slash behind the server", lambda: everything(kubeconfig=trailing_slash)),
             ("KUBECONFIG with several files", by_variable), ("~/.kube/config", at_home), ("--kube-context", other_context),
             ("a pod's service account", service_account), ("client certificate, files", client_certificate, False),

@@ -161,16 +161,18 @@ static int path_of(const struct reading *r, const struct entry *e, const char *k
   return *ret ? 0 : mg_err_set(err, MG_E_NOMEM, "out of memory");
 }
 
+/* Base64, folded or not. */
 static int data_of(const struct reading *r, const struct entry *e, const char *key, mg_str *ret, struct mg_err *err) {
-  const char *text;
-  int code = text_of(r, e, key, &text, err);
-  if (code < 0 || !text) return code;
-  size_t n = strlen(text), padding = 0;
-  unsigned char *bytes = mg_arena_alloc(&r->to->arena, n + 4);
-  if (!bytes) return mg_err_set(err, MG_E_NOMEM, "out of memory");
-  while (n && (text[n - 1] == '\n' || text[n - 1] == ' ')) n--;
+  const char *given;
+  int code = text_of(r, e, key, &given, err);
+  if (code < 0 || !given) return code;
+  size_t n = 0, padding = 0, room = strlen(given) + 4;
+  unsigned char *text = mg_arena_alloc(&r->to->arena, room), *bytes = mg_arena_alloc(&r->to->arena, room);
+  if (!text || !bytes) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  for (; *given; given++)
+    if (!strchr(" \r\n", *given)) text[n++] = (unsigned char)*given;
   while (padding < 2 && padding < n && text[n - 1 - padding] == '=') padding++;
-  int got = EVP_DecodeBlock(bytes, (const unsigned char *)text, (int)n);
+  int got = EVP_DecodeBlock(bytes, text, (int)n);
   if (got < 0 || (size_t)got <= padding)
     return mg_err_set(err, MG_E_INVALID, "%s: %s of \"%.*s\" is no base64", e->file->path, key, MG_FMT(e->name));
   *ret = (mg_str){(const char *)bytes, (size_t)got - padding};
