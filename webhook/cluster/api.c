@@ -247,6 +247,8 @@ static bool set_tls(const struct mg_api *api, CURL *c) {
   bool good = curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "https") == CURLE_OK;
   good = good && curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK;
   good = good && curl_easy_setopt(c, CURLOPT_CA_CACHE_TIMEOUT, 0L) == CURLE_OK; /* the file is renewed */
+  /* curl 7.88 frees twice what it fails to keep of such a session; the connection is kept anyway. */
+  if (api->ca.p || api->connect_to) good = good && curl_easy_setopt(c, CURLOPT_SSL_SESSIONID_CACHE, 0L) == CURLE_OK;
   if (api->ca.p)
     good = good && set_pem(c, CURLOPT_CAINFO_BLOB, &api->ca) && curl_easy_setopt(c, CURLOPT_CAPATH, NULL) == CURLE_OK;
   else if (*api->place.ca_file)
