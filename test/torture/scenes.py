@@ -656,7 +656,8 @@ def recorded(obj, **more):
 
 class Replay(Command):
     name = "replay"
-    args = ["replay", "--policies", "policies", "--against", "other", "--format", "json", "--format", "text=report.txt", "records"]
+    args = ["replay", "--policies", "policies", "--against", "other", "--format", "json", "--format", "text=report.txt",
+            "records"]
     files = {"policies/own.yaml": Check.files["policies/own.yaml"],
              "other/own.yaml": "apiVersion: mlgate.dev/v1\nkind: Policy\nmetadata: {name: other}\nspec:\n  rules:\n"
                                "  - gpuLimits: {}\n  - sharedMemory: {sizeLimit: 1Gi}\n",
@@ -664,7 +665,8 @@ class Replay(Command):
              "records/b.yaml": harness.dump_yaml(recorded(POD, operation="UPDATE", oldObject=BARE)),
              "records/audit.log": json.dumps({
                  "kind": "Event", "apiVersion": "audit.k8s.io/v1", "stage": "ResponseComplete", "verb": "create", "auditID": "1",
-                 "user": {"username": "bob"}, "objectRef": {"resource": "pods", "namespace": "ml"}, "requestObject": BARE}) + "\n"}
+                 "user": {"username": "bob"}, "objectRef": {"resource": "pods", "namespace": "ml"},
+                 "requestObject": BARE}) + "\n"}
     outputs = ["report.txt"]
 
 

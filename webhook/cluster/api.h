@@ -1,5 +1,5 @@
-/* A small client of the API server: one request at a time, replies with a limit, time-outs, no redirects, no proxy but one that is
- * given, nothing but HTTPS. One mg_api belongs to one thread. */
+/* A small client of the API server: one request at a time, replies with a limit, time-outs, no redirects, no proxy but one
+ * that is given, nothing but HTTPS. One mg_api belongs to one thread. */
 #pragma once
 #include <jansson.h>
 
