@@ -30,3 +30,5 @@ extern const struct mg_command mg_command_explain;
 extern const struct mg_command mg_command_image;
 extern const struct mg_command mg_command_completion;
 extern const struct mg_command mg_command_man;
+extern const struct mg_command mg_command_replay;
+extern const struct mg_command mg_command_scan;

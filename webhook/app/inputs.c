@@ -35,10 +35,10 @@ static int add_failed(struct mg_inputs *inputs, const char *path, int error, str
   return add(inputs, path, why.p ? why.p : "cannot be read", err);
 }
 
-static bool has_suffix(const char *name) {
-  static const char *const suffixes[] = {".yaml", ".yml", ".json"};
-  for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
-    if (mg_str_ends(mg_str_of(name), mg_str_of(suffixes[i]))) return true;
+static bool has_suffix(const struct mg_inputs *inputs, const char *name) {
+  static const char *const usual[] = {".yaml", ".yml", ".json", NULL};
+  for (const char *const *suffix = inputs->suffixes ? inputs->suffixes : usual; *suffix; suffix++)
+    if (mg_str_ends(mg_str_of(name), mg_str_of(*suffix))) return true;
   return false;
 }
 
@@ -58,7 +58,7 @@ static const char *join(struct mg_inputs *inputs, const char *dir, const char *n
 static int search_entry(struct mg_inputs *inputs, const char *dir, const struct dirent *entry, const struct level *here,
                         struct mg_err *err) {
   struct stat info;
-  bool wanted = has_suffix(entry->d_name);
+  bool wanted = has_suffix(inputs, entry->d_name);
   if (is_skipped(inputs, entry->d_name) || (entry->d_type == DT_REG && !wanted)) return 0;
   if (++inputs->entries > MG_INPUT_MAX_ENTRIES)
     return mg_err_set(err, MG_E_LIMIT, "more than %d directory entries", MG_INPUT_MAX_ENTRIES);

@@ -24,6 +24,7 @@ struct mg_inputs {
   struct mg_input *items;
   size_t count, cap, entries;
   bool policies;     /* dot files are left out, and "-" is a name like any other */
+  const char *const *suffixes; /* of the files of a directory, NULL-terminated; NULL: .yaml, .yml, .json */
 };
 
 /* Adds a path's files at the end, in byte order of their paths. A path that is not there is an input with a problem.

@@ -33,6 +33,8 @@ const struct mg_command *const mg_commands[] = {
     &mg_command_schema,
     &mg_command_explain,
     &mg_command_image,
+    &mg_command_replay,
+    &mg_command_scan,
     &mg_command_completion,
     &mg_command_man,
     &command_version,

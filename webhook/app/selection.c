@@ -8,6 +8,7 @@
 #include "app/baseline.h"
 #include "app/changes.h"
 #include "app/command.h"
+#include "app/exceptions.h"
 #include "app/progress.h"
 
 #define ROUND_MS (60 * 1000)
@@ -24,28 +25,6 @@ struct run {
   struct mg_progress progress;
   size_t done; /* files */
 };
-
-static mg_str expires_text(const struct mg_exception *e, char *text, size_t size) {
-  mg_str given = mg_string(MG_GET(MG_GET(e->at, "spec"), "expires"));
-  time_t when = (time_t)e->expires;
-  struct tm tm = {0};
-  if (given.n) return given;
-  gmtime_r(&when, &tm);
-  return (mg_str){text, strftime(text, size, "%Y-%m-%dT%H:%M:%SZ", &tm)};
-}
-
-/* Those that matched, have ended or end soon. */
-static void report_exceptions(struct mg_report *report, const struct mg_snapshot *snapshot, const bool *matched, int64_t now) {
-  for (uint32_t i = 0; i < mg_snapshot_exception_count(snapshot); i++) {
-    const struct mg_exception *e = mg_snapshot_exception(snapshot, i);
-    struct mg_report_exception line = {.name = e->name, .state = mg_exception_state(e, now)};
-    char text[32];
-    if (line.state == MG_EXCEPTION_ACTIVE && !matched[i]) continue;
-    line.expires = expires_text(e, text, sizeof text);
-    mg_pos(e->at, &line.pos);
-    mg_report_exception(report, &line);
-  }
-}
 
 /* A change that touches no manifest is a good one. */
 static bool may_be_empty(const struct mg_selection *o) {
@@ -120,13 +99,6 @@ static int open_registries(struct run *run, struct asking *ret, struct mg_err *e
 
 /* ---- what came of a file ---- */
 
-static void note_exceptions(struct run *run, const struct mg_verdict *verdict) {
-  const struct mg_snapshot *snapshot = run->judge->snapshot;
-  for (const struct mg_violation *v = verdict->violations; v; v = v->next)
-    for (uint32_t i = 0; v->exception.n && i < mg_snapshot_exception_count(snapshot); i++)
-      if (mg_str_eq(v->exception, mg_snapshot_exception(snapshot, i)->name)) run->matched[i] = true;
-}
-
 static void tell_note(const char *file, const struct mg_report_warning *note) {
   MG_BUF_AUTO out;
   mg_buf_init(&out, NULL, 1 << 16);
@@ -143,7 +115,7 @@ static void report_file(struct run *run, const struct mg_judged *file) {
   totals->skipped += file->skipped;
   for (const struct mg_judged_item *item = file->items; item; item = item->next) switch (item->kind) {
       case MG_JUDGED_RESULT:
-        note_exceptions(run, item->result.verdict);
+        mg_exceptions_note(run->judge->snapshot, item->result.verdict, run->matched);
         mg_report_result(run->report, &item->result);
         break;
       case MG_JUDGED_ERROR: mg_report_error(run->report, &item->error); break;
@@ -227,7 +199,7 @@ static int judge_all(struct run *run, const struct mg_strings *args, struct mg_e
   if (code == 0 && asking.session) code = ask_registries(judge, asking.session, &inputs, err);
   if (code == 0) code = judge_files(run, &inputs, err);
   if (code < 0) return code;
-  report_exceptions(run->report, judge->snapshot, run->matched, judge->now);
+  mg_exceptions_report(run->report, judge->snapshot, run->matched, judge->now);
   code = mg_report_end(run->report, err);
   if (code == 0) code = close_baseline(run, args, err);
   struct mg_report_totals *totals = mg_report_totals(run->report);
