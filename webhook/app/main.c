@@ -23,9 +23,10 @@ static const struct mg_command command_version = {
 static const struct mg_command command_help = {
     .name = "help", .args = "[COMMAND]", .doc = "show this, or the options of a command", .options = no_options, .run = run_help};
 
-static const struct mg_command *const commands[] = {&mg_command_serve,     &mg_command_check,  &mg_command_certs,
-                                                    &mg_command_manifests, &mg_command_schema, &mg_command_explain,
-                                                    &mg_command_image,     &command_version,   &command_help};
+static const struct mg_command *const commands[] = {&mg_command_serve,     &mg_command_check,  &mg_command_test,
+                                                    &mg_command_certs,     &mg_command_manifests, &mg_command_schema,
+                                                    &mg_command_explain,   &mg_command_image,  &command_version,
+                                                    &command_help};
 #define COMMANDS (sizeof commands / sizeof *commands)
 
 static int print(struct mg_buf *text) {
