@@ -148,7 +148,7 @@ build/abuse/%: test/abuse/%.c test/abuse/tool.h
 JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 .PHONY: deps run test asan tsan unit golden integration lint torture abuse soak rolling bench connections e2e e2e-load e2e-build \
-  identity conditions limits manifests monitoring promtool readme \
+  identity conditions limits manifests monitoring promtool readme policies \
   container binaries clean distclean help
 deps:  ## install the Debian packages that building and testing need, if any is missing
 	@scripts/deps.sh build test
@@ -246,6 +246,9 @@ promtool:  ## build/tools/promtool, out of Debian's package and without installi
 
 readme: $(BIN)  ## write README's table of rules
 	@scripts/readme.sh $(BIN) README.md
+
+policies: $(BIN)  ## write what is generated of docs/: a page about the policies that ship, and their schema
+	@scripts/policies.sh $(BIN) docs
 
 container:  ## build the image on a base made here, start it, ask it for a review; as root (test/container/run.sh)
 	@scripts/deps.sh test
