@@ -94,10 +94,13 @@ static void put_flow_list(struct mg_buf *out, mg_node list, bool json) {
   mg_buf_byte(out, ']');
 }
 
-static void put_lines(struct mg_buf *out, mg_str lines, size_t indent) {
+/* Each on a new line, ended as the file's first one is. */
+static void put_lines(struct mg_buf *out, mg_str file, mg_str lines, size_t indent) {
+  size_t first = mg_str_find(file, '\n');
+  bool carriage = first < file.n && first && file.p[first - 1] == '\r';
   for (mg_str rest = lines; rest.n;) {
     mg_str line = {rest.p, mg_str_find(rest, '\n')};
-    mg_buf_byte(out, '\n');
+    mg_buf_put(out, carriage ? MG_S("\r\n") : MG_S("\n"));
     for (size_t i = 0; i < indent && line.n; i++) mg_buf_byte(out, ' ');
     mg_buf_put(out, line);
     rest = mg_str_from(rest, line.n + 1);
@@ -113,14 +116,14 @@ static void put_value(struct mg_buf *out, const struct place *place, mg_node val
   if (mg_is(value, MG_OBJECT) && !place->flow) {
     *ret_start = place->colon;
     mg_yaml_write(&yaml, value);
-    put_lines(out, mg_buf_str(&yaml), place->indent + 2);
+    put_lines(out, place->text, mg_buf_str(&yaml), place->indent + 2);
     return;
   }
   if (mg_is(value, MG_ARRAY) && mg_count(value) && block) {
     size_t line = place->start;
     while (line && place->text.p[line - 1] != '\n') line--;
     mg_yaml_write(&yaml, value);
-    put_lines(out, mg_buf_str(&yaml), place->start - line);
+    put_lines(out, place->text, mg_buf_str(&yaml), place->start - line);
     return;
   }
   /* In the place of a block, behind the colon; where nothing stood, a space is needed. */
@@ -203,7 +206,17 @@ static mg_node kept(struct mg_case_work *work, mg_str json) {
   return mg_root(doc);
 }
 
-/* pods/a.yaml -> pods/a.patched.yaml, where there is no such file yet. */
+/* The file is there and says what came of the case. */
+static bool holds(struct mg_case_work *work, mg_str path) {
+  MG_BUF_AUTO text;
+  struct mg_file_doc *docs = NULL;
+  struct mg_read how = {.limits = {MG_INPUT_MAX_BYTES, DEPTH, CELLS}, .last_wins = true};
+  mg_buf_init(&text, NULL, MG_INPUT_MAX_BYTES + 1);
+  if (mg_input_read(path.p, &text, NULL) < 0 || mg_yaml_read(&docs, work->arena, mg_buf_str(&text), &how, NULL) < 0) return false;
+  return docs && !docs->next && mg_equal(mg_root(&docs->doc), work->actual.object);
+}
+
+/* pods/a.yaml -> pods/a.patched.yaml, unless that is a file of something else. */
 static mg_str beside(struct mg_case_work *work, mg_str object) {
   size_t dot = object.n;
   while (dot && object.p[dot - 1] != '.' && object.p[dot - 1] != '/') dot--;
@@ -211,7 +224,7 @@ static mg_str beside(struct mg_case_work *work, mg_str object) {
   mg_str end = mg_str_from(object, dot - 1);
   mg_str name = mg_arena_printf(work->arena, "%.*s.patched%.*s", (int)dot - 1, object.p, MG_FMT(end));
   mg_str path = mg_case_path(work->arena, work->result->test->file, name);
-  return access(path.p, F_OK) == 0 ? (mg_str){0} : name;
+  return access(path.p, F_OK) != 0 || holds(work, path) ? name : (mg_str){0};
 }
 
 static bool update_patched(struct mg_cases *cases, struct mg_case_work *work) {
@@ -226,8 +239,9 @@ static bool update_patched(struct mg_cases *cases, struct mg_case_work *work) {
   struct mg_buf json;
   mg_buf_init(&json, work->arena, MG_CASE_TEXT);
   mg_buf_json(&json, name);
-  return name.n && set_value(work, MG_S("patched"), kept(work, mg_buf_str(&json))) &&
-         write_patched(cases, work, mg_case_path(work->arena, work->result->test->file, name));
+  if (!name.n || !set_value(work, MG_S("patched"), kept(work, mg_buf_str(&json)))) return false;
+  mg_str path = mg_case_path(work->arena, work->result->test->file, name);
+  return holds(work, path) || write_patched(cases, work, path);
 }
 
 static bool mend(struct mg_cases *cases, struct mg_case_work *work, const struct mg_case_problem *problem) {
