@@ -200,8 +200,8 @@ def all_fail():
 
 
 def broken():
-    names = {"pods/nowhere.yaml": "No such file", "pods/broken.yaml": "pods/broken.yaml:2:1: ", "pods/empty.yaml": "nothing in it",
-             "pods/two.yaml": "2 objects", "pods": "Is a directory", "": None}
+    names = {"pods/nowhere.yaml": "No such file", "pods/broken.yaml": "pods/broken.yaml:2:1: ",
+             "pods/empty.yaml": "nothing in it", "pods/two.yaml": "2 objects", "pods": "Is a directory", "": None}
     with Folder() as folder:
         for name, words in names.items():
             folder.write("t.json", test_of(case("x", {"allowed": True}, object=name)))
@@ -224,10 +224,12 @@ def exits():
     with Folder() as folder:
         folder.write("good.json", test_of(HOLD[0]))
         folder.write("bad.json", test_of(FAIL[0]))
+        folder.write("empty.json", test_of())
         rows = [
             (["good.json"], 0), (["bad.json"], 1), (["good.json", "bad.json"], 1), (["nowhere.json"], 3), ([], 2),
-            (["bad.json", "nowhere.json"], 3), (["pods/fine.yaml"], 3), (["good.json", "--run", "other"], 3),
-            (["good.json", "--run", "t/den*"], 0), (["bad.json", "--run", "den*", "good.json"], 0), (["good.json", "--run", "[z"], 2),
+            (["bad.json", "nowhere.json"], 3), (["pods/fine.yaml"], 3), (["empty.json"], 3), (["good.json", "--run", "other"], 3),
+            (["good.json", "--run", "t/den*"], 0), (["bad.json", "--run", "den*", "good.json"], 0),
+            (["good.json", "--run", "[z"], 2),
             (["good.json", "--policies", "nowhere"], 2), (["good.json", "--format", "tap"], 2),
             (["good.json", "--format", "text", "--format", "json"], 2), (["good.json", "--format", "junit=/nowhere/x"], 2),
             (["good.json", "--format", "text", "--format", "json=out.json", "--format", "junit=out.xml"], 0),
@@ -260,7 +262,7 @@ def mistakes():
         ("- name: a\n  object: x\n  object: y\n  expect: {allowed: true}\n", '7:3: '),
         ("- name: a\n  object: x\n  expect: {allowed: true}\n- name: a\n  object: x\n  expect: {allowed: true}\n",
          '8:9: a second case "a"; another is at 5:9'),
-        ("[]\n", "4:"), ("{}\n", "4:"), ("- 3\n", "5:3: "),
+        ("{}\n", '4:8: "cases" must be a list'), ("- 3\n", "5:3: "),
     ]
     with Folder() as folder:
         for cases, words in rows:
@@ -313,7 +315,8 @@ def exceptions():
 def junit():
     odd = "<&>\"' \x1b[31m\u202e\ufffe ]]>"
     with Folder() as folder:
-        folder.write("t.json", test_of(HOLD[0], {**FAIL[2], "name": odd}, case("e", {"allowed": True}, object="pods/broken.yaml")))
+        unread = case("e", {"allowed": True}, object="pods/broken.yaml")
+        folder.write("t.json", test_of(HOLD[0], {**FAIL[2], "name": odd}, unread))
         status, out, _ = folder.run("--format", "junit", "t.json", "nowhere.json")
         expect(status == 3, f"exit {status}")
         root = ElementTree.fromstring(out)
@@ -378,7 +381,8 @@ def updates():
         text = folder.read("t.yaml")
         for line in ("# a comment", "- name: all wrong   # why", "    allowed: false  # stays a comment",
                      "      - gpu-limits/gpuLimits", "    # between", "    violations: []", "    patched:", "      spec:",
-                     '- {name: "flow", object: pods/fine.yaml, expect: {allowed: true, violations: [], patched: pods/fine.patched.yaml}}'):
+                     '- {name: "flow", object: pods/fine.yaml, '
+                     'expect: {allowed: true, violations: [], patched: pods/fine.patched.yaml}}'):
             expect(line in text.split("\n"), f"no line {line!r} in\n{text}")
         expect(text.endswith("- name: right\n  object: pods/bad.yaml\n  expect: {allowed: false}\n"), text)
         before = text
@@ -387,7 +391,8 @@ def updates():
 
 def updates_of_other_forms():
     with Folder() as folder:
-        folder.write("t.json", test_of(case("x", {"allowed": True, "violations": ["a/b"], "patched": None}, object="pods/bad.yaml"),
+        wrong = {"allowed": True, "violations": ["a/b"], "patched": None}
+        folder.write("t.json", test_of(case("x", wrong, object="pods/bad.yaml"),
                                        case("y", {"patched": "p.json"}, object="pods/fine.yaml")))
         expect(folder.run("--update", "t.json")[0] == 0, "JSON")
         expect(json.loads(folder.read("t.json"))["cases"][0]["expect"]["violations"] == BOTH, folder.read("t.json"))
@@ -396,8 +401,7 @@ def updates_of_other_forms():
         expect(folder.run("--update", "crlf.yaml")[0] == 0, "line ends")
         text = folder.read("crlf.yaml")
         expect(text.count("\n") == text.count("\r\n"), repr(text))
-        folder.write("two.yaml", "\ufeff" + BLOCK + "---\n" + POLICY + "---\n" + BLOCK.replace("name: t}", "name: ü}"
-                                                                                            .replace("ü", "u")) + "# ünd\n")
+        folder.write("two.yaml", "\ufeff# ünd\n" + BLOCK + "---\n" + POLICY + "---\n" + BLOCK.replace("name: t}", "name: u}"))
         status, out, err = folder.run("--update", "two.yaml")
         expect(status == 0 and folder.run("two.yaml")[0] == 0, f"several documents: {out}{err}")
         folder.write("pods/head.yaml", "# kept\n# too\n" + FINE)

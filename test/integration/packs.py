@@ -79,8 +79,8 @@ def check_tests():
         done = subprocess.run([MLGATE, "test", "--format", "json", test], env=ENV, capture_output=True, text=True)
         report = json.loads(done.stdout or "{}")
         bad = [r for r in report.get("results", []) if r["status"] != "passed" or "note" in r]
-        kept = {(case["allowed"], bool(case["violations"]), case["patched"] is not None)
-                for d in harness.yaml.load_all(test.read_text(), Loader=harness.Loader) for case in [c["expect"] for c in d["cases"]]}
+        wanted = [case["expect"] for case in harness.load_yaml(test)["cases"]]
+        kept = {(case["allowed"], bool(case["violations"]), case["patched"] is not None) for case in wanted}
         acts = kept != {(True, False, False)} or path.name == "images.yaml"  # a test asks no registry
         result(f"{name}: its Test holds", done.returncode == 0 and not done.stderr and not bad, f"{bad} {done.stderr}")
         result(f"{name}: its Test shows it at work and at rest", acts and (True, False, False) in kept, kept)
@@ -110,14 +110,16 @@ def check_hits():
         objects.add(total)
         rows.append(" ".join(map(str, [name, *counts])))
     result("every policy judges as many objects", len(objects) == 1, objects)
-    fresh = f"# {objects.pop()} objects of workload kinds in the public repositories of the corpus\n# policy denied warned changed\n"
-    fresh += "\n".join(rows) + "\n"
+    head = [f"# {objects.pop()} objects of workload kinds in the public repositories of the corpus",
+            "# policy denied warned changed"]
+    fresh = "\n".join([*head, *rows]) + "\n"
     if os.environ.get("UPDATE"):
         HITS.write_text(fresh)
     known = HITS.read_text().splitlines()
     other = sorted(set(known) ^ set(fresh.splitlines()))
     result(f"hits of the corpus are those of packs.hits, {len(rows)} policies", known == fresh.splitlines(), other)
-    baseline = subprocess.run([MLGATE, "check", "--policies", PACKS / "baseline", folder], env=ENV, capture_output=True, text=True)
+    baseline = subprocess.run([MLGATE, "check", "--policies", PACKS / "baseline", folder], env=ENV, capture_output=True,
+                              text=True)
     result("the baseline denies none of them", baseline.returncode == 0, baseline.stdout[-2000:])
 
 

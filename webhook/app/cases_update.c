@@ -148,7 +148,7 @@ static bool set_value(struct mg_case_work *work, mg_str key, mg_node value) {
   if (text.failed) return false;
   edit->end = place.end;
   edit->text = mg_buf_str(&text);
-  struct mg_case_edit **at = &file->edits; /* the last first, so that each leaves the places of the others alone */
+  struct mg_case_edit **at = &file->edits;
   while (*at && (*at)->start > edit->start) at = &(*at)->next;
   edit->next = *at;
   *at = edit;
@@ -283,18 +283,26 @@ static bool says(struct mg_cases *cases, const struct mg_case_file *file, mg_str
   return good;
 }
 
+/* They are kept with the last first, where most new ones belong. */
+static struct mg_case_edit *in_order(struct mg_case_edit *edits) {
+  struct mg_case_edit *first = NULL;
+  for (struct mg_case_edit *next; edits; edits = next) {
+    next = edits->next;
+    edits->next = first;
+    first = edits;
+  }
+  return first;
+}
+
 static bool write_back(struct mg_cases *cases, const struct mg_case_file *file) {
   MG_BUF_AUTO text;
+  size_t done = 0;
   mg_buf_init(&text, NULL, 2 * MG_INPUT_MAX_BYTES);
-  mg_buf_put(&text, file->text);
-  for (const struct mg_case_edit *e = file->edits; e && !text.failed; e = e->next) {
-    size_t tail = text.n - e->end;
-    char *room = mg_buf_room(&text, e->text.n);
-    if (!room) break;
-    memmove(text.p + e->start + e->text.n, text.p + e->end, tail);
-    memcpy(text.p + e->start, e->text.p, e->text.n);
-    text.n = e->start + e->text.n + tail;
+  for (const struct mg_case_edit *e = in_order(file->edits); e; done = e->end, e = e->next) {
+    mg_buf_put(&text, (mg_str){file->text.p + done, e->start - done});
+    mg_buf_put(&text, e->text);
   }
+  mg_buf_put(&text, mg_str_from(file->text, done));
   if (text.failed || !says(cases, file, mg_buf_str(&text))) {
     fprintf(stderr, "mlgate test: %s: cannot be written anew without changing more of it; it is left alone\n", file->path);
     return false;

@@ -106,7 +106,6 @@ static void check_names(struct mg_load *load, struct mg_list cases) {
 void mg_cases_check(struct mg_load *load, mg_node at, struct mg_list cases) {
   struct mg_case *list = cases.items;
   mg_node n = mg_first(at);
-  if (mg_is(at, MG_ARRAY) && !mg_count(at)) mg_diag_error(load->diags, at, MG_AT_KEY, "\"cases\" must be a list of at least one");
   for (uint32_t i = 0; i < cases.count; i++, n = mg_next(n)) {
     list[i].at = n;
     check_case(load, &list[i]);

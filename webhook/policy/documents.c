@@ -33,7 +33,7 @@ static const struct mg_field test_fields[] = {
      .doc = "What is tested: files or directories, relative to this one; those of --policies, if not given."},
     {"context", &mg_t_list, offsetof(struct mg_document, context), &mg_item_source,
      .doc = "What the cluster has: objects, or files relative to this one; those of --context, if not given."},
-    {"cases", &mg_t_list, offsetof(struct mg_document, cases), &mg_item_case, .required = true, .doc = "At least one."},
+    {"cases", &mg_t_list, offsetof(struct mg_document, cases), &mg_item_case, .required = true, .doc = "What must hold."},
     MG_FIELDS_END,
 };
 
