@@ -188,19 +188,18 @@ static void junit_trouble(struct mg_buf *out, const struct mg_case_trouble *e) {
   mg_buf_printf(out, ":%u:%u</error>\n    </testcase>\n", e->line, e->column);
 }
 
-static void junit_counts(struct mg_buf *out, size_t tests, size_t failures, size_t errors, uint64_t ns) {
-  mg_buf_printf(out, "\" tests=\"%zu\" failures=\"%zu\" errors=\"%zu\"", tests, failures, errors);
+static void junit_suite(struct mg_buf *out, size_t tests, size_t failures, size_t errors, uint64_t ns) {
+  mg_buf_printf(out, "\" tests=\"%zu\" failures=\"%zu\" errors=\"%zu\" skipped=\"0\"", tests, failures, errors);
   put_seconds(out, ns);
   mg_buf_lit(out, ">\n");
 }
 
 static void as_junit(struct mg_buf *out, const struct told *t) {
   size_t troubles = t->cases->trouble_count;
-  mg_buf_lit(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"mlgate test");
-  junit_counts(out, t->count + troubles, t->totals->by_state[MG_CASE_FAILED], t->totals->errors, time_of(t, 0, t->count));
+  mg_buf_lit(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"mlgate test\">\n");
   if (troubles) {
     mg_buf_lit(out, "  <testsuite name=\"files");
-    junit_counts(out, troubles, 0, troubles, 0);
+    junit_suite(out, troubles, 0, troubles, 0);
     for (const struct mg_case_trouble *e = t->cases->troubles; e; e = e->next) junit_trouble(out, e);
     mg_buf_lit(out, "  </testsuite>\n");
   }
@@ -208,8 +207,8 @@ static void as_junit(struct mg_buf *out, const struct told *t) {
     to = same_test(t, from);
     mg_buf_lit(out, "  <testsuite name=\"");
     put_name(out, t->results[from].test->test.name);
-    junit_counts(out, to - from, count_of(t, from, to, MG_CASE_FAILED), count_of(t, from, to, MG_CASE_BROKEN),
-                 time_of(t, from, to));
+    junit_suite(out, to - from, count_of(t, from, to, MG_CASE_FAILED), count_of(t, from, to, MG_CASE_BROKEN),
+                time_of(t, from, to));
     for (size_t i = from; i < to; i++) junit_case(out, &t->results[i]);
     mg_buf_lit(out, "  </testsuite>\n");
   }
