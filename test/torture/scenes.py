@@ -214,7 +214,7 @@ class Serve:
             "--log-level", "debug"]
 
     def policies(self, to, action):
-        for path in ("baseline/gpu-tolerations", "baseline/shared-memory", "addons/limit-range"):
+        for path in ("baseline/gpu-tolerations", "baseline/shared-memory", "addons/multi-tenant/limit-range"):
             shutil.copy(f"{harness.TOP}/policies/{path}.yaml", to)
         with open(f"{to}/own.yaml", "w", encoding="utf-8") as file:
             file.write(POLICY.replace("ACTION", action).replace("REGISTRY", str(self.registry)))

@@ -332,6 +332,7 @@ static int run(const void *given, const struct mg_strings *args) {
   (void)args;
   int code = prepare(&w, &err);
   if (code == 0 && mg_load_policies_and(&w.options->files, &w.sources, &w.snapshot) < 0) return MG_EXIT_USAGE;
+  mg_manifests_leave_tests(&w.sources);
   if (code == 0) code = set_variables(&w, &err);
   if (code == 0) code = render(&w, &err);
   if (code == 0 && w.notes.n) fwrite(w.notes.p, 1, w.notes.n, stderr);

@@ -7,6 +7,8 @@
 
 struct mg_policy_files {
   struct mg_strings policies, context;
+  const struct mg_source *more; /* behind them; texts without a file of their own */
+  size_t more_count;
 };
 
 /* The files that a snapshot was made of, in the order of loading. */
