@@ -61,7 +61,7 @@ VERSION_TEXT = $(eval VERSION_TEXT := $(shell GIT_OPTIONAL_LOCKS=0 git describe 
 SRC := $(sort $(wildcard webhook/*/*.c))
 OBJ := $(SRC:webhook/%.c=$(B)/obj/%.o)
 LIB_OBJ := $(filter-out $(B)/obj/app/main.o,$(OBJ)) $(B)/obj/embedded.o
-EMBEDDED := $(sort $(wildcard webhook/*/*.yaml policies/baseline/*.yaml))
+EMBEDDED := $(sort $(wildcard webhook/*/*.yaml webhook/report/page.* policies/baseline/*.yaml))
 UNIT := $(patsubst test/unit/%.c,$(B)/unit/%,$(sort $(wildcard test/unit/test_*.c)))
 TORTURE := $(patsubst test/%.c,$(B)/%.o,$(sort $(wildcard test/torture/*.c))) $(B)/torture/main.o
 DRIVER := $(patsubst test/%.c,$(B)/%,$(sort $(wildcard test/*_driver.c)))

@@ -8,7 +8,7 @@
 struct mg_selection {
   struct mg_policy_files files;
   const char *ns, *user, *cache_dir;
-  uint32_t operation;
+  uint32_t operation, color;
   struct mg_strings groups, formats;
   struct mg_opt_int warn_exit_code, now;
   bool allow_empty, offline;
@@ -21,7 +21,9 @@ struct mg_selection {
      .def = "CREATE", .words = mg_operation_words},                                                                            \
     {"user", "USER", &mg_o_text, offsetof(type, member.user), .doc = "who asks"},                                              \
     {"group", "GROUP", &mg_o_list, offsetof(type, member.groups), .doc = "a group of the user; repeats"},                      \
-    {"format", "F[=FILE]", &mg_o_list, offsetof(type, member.formats), .doc = "text or json, to FILE; repeats [text]"},        \
+    {"format", "F[=FILE]", &mg_o_list, offsetof(type, member.formats), .doc = "the report, to FILE; repeats [text]"},          \
+    {"color", "WHEN", &mg_o_word, offsetof(type, member.color), .doc = "auto, always or never: text in colour", .def = "auto",   \
+     .words = mg_color_words},                                                                                                 \
     {"warn-exit-code", "N", &mg_o_number, offsetof(type, member.warn_exit_code), .doc = "exit with N where something warns",   \
      .max = 255},                                                                                                              \
     {"offline", NULL, &mg_o_flag, offsetof(type, member.offline), .doc = "ask no registry; without a cache no imageSize"},     \
