@@ -148,7 +148,7 @@ build/abuse/%: test/abuse/%.c test/abuse/tool.h
 JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 .PHONY: deps run test asan tsan unit golden integration lint torture abuse soak rolling bench connections e2e e2e-load e2e-build \
-  identity conditions limits manifests monitoring promtool readme \
+  identity conditions limits manifests monitoring promtool sarif-schema readme \
   container binaries clean distclean help
 deps:  ## install the Debian packages that building and testing need, if any is missing
 	@scripts/deps.sh build test
@@ -243,6 +243,9 @@ monitoring: $(BIN)  ## write what is generated of manifests/monitoring, from its
 
 promtool:  ## build/tools/promtool, out of Debian's package and without installing it; tests of alerts are left out where it is absent
 	@scripts/promtool.sh build/tools
+
+sarif-schema:  ## build/tools/sarif-2.1.0.json, the public schema, by npm; that part of the tests is left out where it is absent
+	@scripts/sarif-schema.sh build/tools
 
 readme: $(BIN)  ## write README's table of rules
 	@scripts/readme.sh $(BIN) README.md

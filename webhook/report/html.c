@@ -62,13 +62,16 @@ static void excerpt(struct mg_buf *to, const struct mg_region *at) {
   mg_buf_lit(to, "</pre>\n");
 }
 
-static void detail(struct mg_buf *to, const char *label, mg_str text) {
+static void detail(struct mg_sink *sink, const char *label, mg_str text) {
+  struct mg_buf *to = &sink->parts[OBJECTS];
   if (!text.n) return;
   mg_buf_printf(to, "<p class=\"detail\"><span class=\"label\">%s</span> ", label);
   if (mg_is_link(text)) {
-    mg_buf_lit(to, "<a rel=\"noreferrer noopener\" href=\"");
-    mg_buf_link(to, text);
-    mg_buf_lit(to, "\">");
+    sink->scratch.n = 0;
+    mg_buf_link(&sink->scratch, text);
+    mg_buf_lit(to, "<a rel=\"noreferrer noopener\"");
+    attribute(to, "href", mg_buf_str(&sink->scratch));
+    mg_buf_byte(to, '>');
     mg_buf_markup(to, text);
     mg_buf_lit(to, "</a>");
   } else {
@@ -97,9 +100,9 @@ static void violation(struct mg_sink *sink, const struct mg_report_result *r, co
   mg_buf_markup(to, v->message);
   mg_buf_lit(to, "</p>\n");
   excerpt(to, &at);
-  detail(to, "fix", v->fix);
-  detail(to, "docs", v->policy->docs);
-  detail(to, "hidden", mg_say_excuse(sink, v));
+  detail(sink, "fix", v->fix);
+  detail(sink, "docs", v->policy->docs);
+  detail(sink, "hidden", mg_say_excuse(sink, v));
   mg_buf_lit(to, "</details>\n");
 }
 
@@ -191,7 +194,7 @@ static void hash_source(struct mg_buf *to, mg_str text) {
   mg_buf_byte(to, '\'');
 }
 
-static void head(struct mg_buf *out, mg_str style, mg_str script) {
+static void head(struct mg_buf *out, uint64_t denied, mg_str style, mg_str script) {
   mg_buf_lit(out, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
                   "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; script-src ");
   hash_source(out, script);
@@ -200,7 +203,8 @@ static void head(struct mg_buf *out, mg_str style, mg_str script) {
   mg_buf_lit(out, "; base-uri 'none'; form-action 'none'\">\n"
                   "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
                   "<meta name=\"color-scheme\" content=\"light dark\">\n<meta name=\"referrer\" content=\"no-referrer\">\n"
-                  "<title>mlgate</title>\n<style>");
+                  "<title>mlgate: ");
+  mg_buf_printf(out, "%" PRIu64 " denied</title>\n<style>", denied);
   mg_buf_put(out, style);
   mg_buf_lit(out, "</style>\n</head>\n<body>\n");
 }
@@ -208,7 +212,7 @@ static void head(struct mg_buf *out, mg_str style, mg_str script) {
 static void end(struct mg_sink *sink, const struct mg_report_totals *t) {
   struct mg_buf *out = &sink->out;
   mg_str style = embedded("report/page.css"), script = embedded("report/page.js"), filter = embedded("report/page.html");
-  head(out, style, script);
+  head(out, t->outcomes[MG_OUT_DENY], style, script);
   mg_buf_lit(out, "<header>\n<h1>mlgate</h1>\n<p class=\"totals\">");
   mg_put_totals(out, t);
   mg_buf_lit(out, "</p>\n</header>\n");

@@ -67,7 +67,9 @@ static void violation(struct mg_sink *sink, const struct mg_report_result *r, co
   code(sink, to, v->fix);
   if (mg_is_link(v->policy->docs)) {
     mg_buf_lit(to, "<br>[docs](");
-    mg_buf_link(to, v->policy->docs);
+    sink->scratch.n = 0;
+    mg_buf_link(&sink->scratch, v->policy->docs);
+    mg_buf_markup(to, mg_buf_str(&sink->scratch));
     mg_buf_byte(to, ')');
   }
   mg_str excuse = mg_say_excuse(sink, v);

@@ -56,7 +56,7 @@ bool mg_is_link(mg_str text) {
 }
 
 void mg_buf_link(struct mg_buf *to, mg_str link) {
-  percent(to, link, "-._~/:?#@!$+,;=%*");
+  percent(to, link, "-._~/:?#@!$&+,;=%*");
 }
 
 /* The colon or the dot that makes an address of what follows. */
@@ -88,13 +88,6 @@ static size_t longest_fence(mg_str text) {
   return longest + 1;
 }
 
-/* A pipe stays in its cell behind an odd number of backslashes. */
-static bool is_escaped(const char *begin, const char *pipe) {
-  const char *p = pipe;
-  while (p > begin && p[-1] == '\\') p--;
-  return (pipe - p) % 2 != 0;
-}
-
 void mg_buf_code(struct mg_buf *to, mg_str text) {
   if (!text.n) return;
   size_t fence = longest_fence(text);
@@ -105,7 +98,7 @@ void mg_buf_code(struct mg_buf *to, mg_str text) {
   bool good;
   for (size_t n; p < end; p += n) {
     n = next(p, end, &good);
-    if (*p == '|') mg_buf_put(to, is_escaped(text.p, p) ? MG_S("\\\\") : MG_S("\\"));
+    if (*p == '|') mg_buf_byte(to, '\\');
     mg_buf_put(to, good ? (mg_str){p, n} : MG_S(REPLACEMENT));
   }
   if (pad) mg_buf_byte(to, ' ');

@@ -15,5 +15,5 @@ void mg_buf_cut(struct mg_buf *to, mg_str text, size_t most);
 
 /* True of an absolute http or https address, which may become a link. */
 bool mg_is_link(mg_str text);
-/* The same as a link's target in any of the languages: what an address cannot hold is percent-encoded. */
+/* The same as an address in JSON: what one cannot hold is percent-encoded. In markup and Markdown it is mg_buf_markup's text. */
 void mg_buf_link(struct mg_buf *to, mg_str link);

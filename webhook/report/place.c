@@ -8,6 +8,7 @@
 
 #define SHOWN_BEFORE ((size_t)160) /* bytes of a line before the region */
 #define SHOWN_AFTER ((size_t)240)
+#define LINE_SEEN ((size_t)4096)   /* bytes of one line that are looked at, either way */
 
 /* ---- regions ---- */
 
@@ -24,7 +25,7 @@ static mg_node shown_of(mg_node n) {
 }
 
 static bool is_one_line(mg_str source, size_t start, size_t end) {
-  return start < end && end <= source.n && !memchr(source.p + start, '\n', end - start);
+  return start < end && end <= source.n && end - start <= LINE_SEEN && !memchr(source.p + start, '\n', end - start);
 }
 
 /* Behind the member or item, if all of that is one line and no container, else behind its first token. */
@@ -67,10 +68,11 @@ struct mg_region mg_region_of(const struct mg_report_result *result, const struc
 
 /* ---- excerpts ---- */
 
+/* What of a line is looked at from some byte of it, either way: a file may be one line, and every finding asks. */
 mg_str mg_line_at(mg_str source, size_t offset) {
   size_t begin = offset < source.n ? offset : source.n, end = begin;
-  while (begin > 0 && source.p[begin - 1] != '\n') begin--;
-  end += mg_str_find(mg_str_from(source, end), '\n');
+  while (begin > 0 && source.p[begin - 1] != '\n' && offset - begin < LINE_SEEN) begin--;
+  end += mg_str_find((mg_str){source.p + end, source.n - end < LINE_SEEN ? source.n - end : LINE_SEEN}, '\n');
   if (end > begin && source.p[end - 1] == '\r') end--;
   if (begin == 0 && mg_str_starts(source, MG_S("\xEF\xBB\xBF"))) begin = end < 3 ? end : 3;
   return (mg_str){source.p + begin, end - begin};
@@ -101,27 +103,32 @@ static struct mg_excerpt excerpt_line(mg_str line, size_t start, size_t end, uin
   return e;
 }
 
+static bool begins_line(mg_str source, size_t at) {
+  return at == 0 || source.p[at - 1] == '\n' || (at == 3 && mg_str_starts(source, MG_S("\xEF\xBB\xBF")));
+}
+
+/* Behind the end of the line that is seen up to `at`; 0 where it goes on. */
+static size_t next_line(mg_str source, size_t at) {
+  if (at < source.n && source.p[at] == '\r') at++;
+  return at < source.n && source.p[at] == '\n' ? at + 1 : 0;
+}
+
 size_t mg_excerpt_of(const struct mg_region *region, struct mg_excerpt lines[MG_EXCERPT_LINES]) {
-  mg_str source = region->source;
-  size_t n = 0, at = region->start;
-  uint32_t number = region->line, middle = region->line;
+  mg_str source = region->source, line = source.n ? mg_line_at(source, region->start) : (mg_str){0};
+  uint32_t number = region->line, last = number + MG_EXCERPT_LINES / 2;
+  size_t n = 0;
   if (!source.n) return 0;
-  for (int i = 0; i < MG_EXCERPT_LINES / 2 && number > 1; i++, number--) {
-    mg_str line = mg_line_at(source, at);
-    at = (size_t)(line.p - source.p);
-    while (at > 0 && source.p[at - 1] != '\n') at--;
-    if (!at) break;
-    at--;
-  }
-  for (; n < MG_EXCERPT_LINES && number <= middle + MG_EXCERPT_LINES / 2; number++) {
-    mg_str line = mg_line_at(source, at);
+  for (int i = 0; i < MG_EXCERPT_LINES / 2 && number > 1 && begins_line(source, (size_t)(line.p - source.p)); i++, number--)
+    line = mg_line_at(source, (size_t)(line.p - source.p) - 1);
+  for (; n < MG_EXCERPT_LINES && number <= last; number++) {
     size_t begin = (size_t)(line.p - source.p);
-    bool here = number == middle && region->start >= begin;
-    lines[n++] = here ? excerpt_line(line, region->start - begin, region->end - begin, number)
-                      : excerpt_line(line, 0, 0, number);
-    at = begin + line.n;
-    at += mg_str_find(mg_str_from(source, at), '\n') + 1;
-    if (at >= source.n) break;
+    bool here = number == region->line;
+    lines[n] = excerpt_line(line, here ? region->start - begin : 0, here ? region->end - begin : 0, number);
+    lines[n].cut_before |= !begins_line(source, begin);
+    size_t next = next_line(source, begin + line.n);
+    lines[n++].cut_after |= !next && begin + line.n < source.n;
+    if (!next || next >= source.n) break;
+    line = mg_line_at(source, next);
   }
   return n;
 }

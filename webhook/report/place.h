@@ -21,7 +21,7 @@ struct mg_excerpt {
 /* The region's line and two before and behind it; the result is how many there are. */
 size_t mg_excerpt_of(const struct mg_region *region, struct mg_excerpt lines[MG_EXCERPT_LINES]);
 
-/* The whole line that holds the byte, without its end. */
+/* The line that holds the byte, without its end; some thousand bytes either way of a longer one. */
 mg_str mg_line_at(mg_str source, size_t offset);
 
 /* Finds out the base; `to` keeps its texts. */

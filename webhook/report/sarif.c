@@ -108,8 +108,10 @@ static void rule_help(struct mg_sink *sink, struct mg_buf *to, const struct mg_v
     mg_buf_markdown(&sink->scratch, doc);
   }
   if (mg_is_link(docs)) {
+    text->n = 0;
+    mg_buf_link(text, docs);
     mg_buf_lit(&sink->scratch, "\n\n[docs](");
-    mg_buf_link(&sink->scratch, docs);
+    mg_buf_markup(&sink->scratch, mg_buf_str(text));
     mg_buf_byte(&sink->scratch, ')');
   }
   mg_buf_lit(to, ",\"markdown\":");
