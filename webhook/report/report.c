@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "report/place.h"
@@ -105,6 +106,11 @@ static int unknown_format(mg_str name, struct mg_err *err) {
   return code;
 }
 
+static bool is_same_file(int a, int b) {
+  struct stat x, y;
+  return fstat(a, &x) == 0 && fstat(b, &y) == 0 && S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 static int add_output(struct mg_report *report, const char *spec, struct mg_err *err) {
   mg_str name = mg_str_of(spec);
   size_t equals = mg_str_find(name, '=');
@@ -120,6 +126,11 @@ static int add_output(struct mg_report *report, const char *spec, struct mg_err 
   if (file && !*file) return mg_err_set(err, MG_E_USAGE, "--format: no file behind \"%s\"", spec);
   int fd = file ? open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666) : STDOUT_FILENO;
   if (fd < 0) return mg_err_set(err, MG_E_IO, "--format: %s: %s", file, strerror(errno));
+  for (size_t i = 0; i < report->count; i++)
+    if (is_same_file(fd, report->outputs[i].sink.fd)) {
+      if (fd > STDERR_FILENO) close(fd);
+      return mg_err_set(err, MG_E_USAGE, "--format: two reports for %s", file ? file : "standard output");
+    }
   struct output *output = &report->outputs[report->count++];
   output->format = format;
   sink_init(&output->sink, fd, &report->base);
