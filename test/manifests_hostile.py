@@ -71,8 +71,8 @@ NAMES = [
     "--><!-- \\",
 ]
 
-FILES = {b"a b%20,c:d<b>&\".yaml": POD, b"\xff.yaml": POD, b"::error::x.yaml": POD, b"line\nbreak.yaml": POD, b"`|`@you.yaml": POD,
-         b"plain.yaml": POD, b"spared.yaml": POD.replace("name: plain", "name: spared"),
+FILES = {b"a b%20,c:d<b>&\".yaml": POD, b"\xff.yaml": POD, b"::error::x.yaml": POD, b"line\nbreak.yaml": POD,
+         b"`|`@you.yaml": POD, b"plain.yaml": POD, b"spared.yaml": POD.replace("name: plain", "name: spared"),
          b"broken.yaml": "a: [1\nb: 2\n", b"crlf.yaml": POD.replace("\n", "\r\n"), b"bom.yaml": "\ufeff" + POD,
          b"tabs.json": '{"apiVersion":\t"v1",\n\t"kind":\t"Pod",\n\t"metadata":\t{"name":\t"tabs"},\n\t"spec":\t{"containers":\t'
                        '[{"name":\t"c",\t"resources":\t{"requests":\t{"nvidia.com/gpu":\t1}}}]}}\n'}

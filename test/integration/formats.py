@@ -141,8 +141,9 @@ def github(reports):
     expect(count["error"] == actions["deny"] + len(reports.errors), f"{count} of {actions}")
     expect(count["warning"] == actions["warn"] + len(reports.warnings) + len(reports.exceptions), f"{count} of {actions}")
     expect(count["notice"] == actions["audit"] + actions["exempted"], f"{count} of {actions}")
-    found = collections.Counter((name, os.path.basename(p["file"]), int(p.get("line", 0)), p["title"], m.split("\n")[1]) for name, p, m in said
-                                if p["title"] != "mlgate")
+    found = collections.Counter(
+        (name, os.path.basename(p["file"]), int(p.get("line", 0)), p["title"], m.split("\n")[1])
+        for name, p, m in said if p["title"] != "mlgate")
     for result, v in reports.violations:
         kind = next((name for name, action in wanted.items() if action == v["action"]), "notice")
         text = clean((v["path"] and v["path"] + ": ") + v["message"])
@@ -297,7 +298,8 @@ def colours(folder):
     for args, env, wanted in (([], {"CLICOLOR_FORCE": "1"}, True), ([], {"CLICOLOR_FORCE": "0"}, False),
                               ([], {"CLICOLOR_FORCE": "1", "NO_COLOR": "1"}, False), (["--color", "always"], {}, True),
                               (["--format", "json", "--color", "always"], {}, False)):
-        got = harness.run(["check", *USUAL, *args, "jobs/plain.yaml"], folder, env={"NO_COLOR": "", "CLICOLOR_FORCE": "", **env})[1]
+        env = {"NO_COLOR": "", "CLICOLOR_FORCE": "", **env}
+        got = harness.run(["check", *USUAL, *args, "jobs/plain.yaml"], folder, env=env)[1]
         expect(("\033" in got) == wanted, f"into a pipe, {args} {env}: {got[:80]!r}")
     status, _, err = harness.run(["check", "--color", "red", "jobs/plain.yaml"], folder)
     expect(status == 2 and "always" in err, f"--color red: {status} {err}")
@@ -333,7 +335,8 @@ def large(tap, folder):
     reports = Reports(folder, "many.json", timeout=120 * harness.SLOW)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     expect(len(reports.violations) >= 10000, f"{len(reports.violations)} findings")
-    tap.note(f"{len(reports.violations)} findings in 8 formats: {after.ru_utime - before.ru_utime:.1f} s, {after.ru_maxrss >> 10} MiB")
+    seconds = after.ru_utime - before.ru_utime
+    tap.note(f"{len(reports.violations)} findings in 8 formats: {seconds:.1f} s, {after.ru_maxrss >> 10} MiB")
     expect(harness.SLOW > 1 or after.ru_maxrss < 160 << 10, f"{after.ru_maxrss} KiB")
     for name in ("json", "sarif", "gitlab"):
         json.loads(reports.text[name])

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""`--format html` in a real browser: nothing is fetched, nothing of an object runs, the filter and the keyboard do what they say, and
-it can be read in light and dark, on a small screen and without a script. PICTURES=DIR keeps screenshots."""
+"""`--format html` in a real browser: nothing is fetched, nothing of an object runs, the filter and the keyboard do what they
+say, and it can be read in light and dark, on a small screen and without a script. PICTURES=DIR keeps screenshots."""
 import json
 import os
 import sys
@@ -17,9 +17,11 @@ CONTRAST = """(() => {
   const paint = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
   const colour = text => { paint.clearRect(0, 0, 1, 1); paint.fillStyle = text; paint.fillRect(0, 0, 1, 1);
     return [...paint.getImageData(0, 0, 1, 1).data]; };
-  const light = c => { const [r, g, b] = c.slice(0, 3).map(v => { v /= 255; return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
+  const linear = v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const light = c => { const [r, g, b] = c.slice(0, 3).map(v => linear(v / 255));
     return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
-  const behind = e => { for (; e; e = e.parentElement) { const c = colour(getComputedStyle(e).backgroundColor); if (c[3]) return c; }
+  const behind = e => {
+    for (; e; e = e.parentElement) { const c = colour(getComputedStyle(e).backgroundColor); if (c[3]) return c; }
     return [255, 255, 255, 255]; };
   const worst = {};
   for (const e of document.querySelectorAll('body *')) {
@@ -171,7 +173,8 @@ def many(page, folder):
     choose(page, policy="gpu")
     took = page.value("(() => { const t = performance.now(); const s = document.getElementById('search'); s.value = 'p7 c123';"
                       "s.dispatchEvent(new Event('input')); document.body.offsetHeight; return performance.now() - t; })()")
-    expect(page.value("document.getElementById('count').textContent").startswith("3 of ") or len(shown(page)) > 0, "nothing found")
+    count = page.value("document.getElementById('count').textContent")
+    expect(count.startswith("2 of "), count)
     expect(took < 5000, f"a search takes {took} ms")
 
 

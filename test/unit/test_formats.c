@@ -1,4 +1,5 @@
-/* report/: what formats share: regions, excerpts, escapes, names of files, the patch as a diff; and what only a unit can give them. */
+/* report/: what formats share: regions, excerpts, escapes, names of files, the patch as a diff; and what only a unit can give
+ * them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -76,8 +77,8 @@ static void marks(struct fixture *f, mg_node where, const char *text, uint32_t l
 
 static void test_regions(void **state) {
   struct fixture *f = *state;
-  mg_node root = read_doc(f, MG_S("\xEF\xBB\xBF# x\r\nmetadata: {name: b\xC3\xB6, x: {}}\r\nspec:\r\n  list:\r\n  - name: c\r\n    v: |\r\n"
-                                  "      two\r\n      lines\r\n  - plain\r\n  - [1, 2]\r\n  same: &a {k: 1}\r\n  alias: *a\r\n"));
+  mg_node root = read_doc(f, MG_S("\xEF\xBB\xBF# x\r\nmetadata: {name: b\xC3\xB6, x: {}}\r\nspec:\r\n"
+                                  "  list:\r\n  - name: c\r\n    v: |\r\n      two\r\n      lines\r\n  - plain\r\n  - [1, 2]\r\n  same: &a {k: 1}\r\n  alias: *a\r\n"));
   mg_node list = MG_GET(MG_GET(root, "spec"), "list"), meta = MG_GET(root, "metadata");
   marks(f, MG_GET(meta, "name"), "name: b\xC3\xB6", 2, 12);
   marks(f, MG_GET(meta, "x"), "x: {}", 2, 22);
@@ -187,8 +188,8 @@ static void test_markup(void **state) {
 static void test_markdown_text(void **state) {
   struct fixture *f = *state;
   mg_buf_markdown(&f->text, MG_S("a|b *c* <d> `e` [f](g) \\ @h #1 http://i www.j k.l: m@n"));
-  assert_string_equal(said(f), "a&#124;b &#42;c&#42; &#60;d&#62; &#96;e&#96; &#91;f&#93;(g) &#92; @<!-- -->h #<!-- -->1 http&#58;//i "
-                               "www&#46;j k.l: m@<!-- -->n");
+  assert_string_equal(said(f), "a&#124;b &#42;c&#42; &#60;d&#62; &#96;e&#96; &#91;f&#93;(g) &#92; "
+                               "@<!-- -->h #<!-- -->1 http&#58;//i www&#46;j k.l: m@<!-- -->n");
   mg_buf_code(&f->text, MG_S("a|b"));
   assert_string_equal(said(f), "`a\\|b`");
   mg_buf_code(&f->text, MG_S("`a``"));
@@ -294,7 +295,8 @@ static void test_baseline(void **state) {
   f->verdict.violations = &f->violation;
   f->verdict.counts[MG_OUT_AUDIT] = 1;
   const char *text = report_of(f, "sarif", 1);
-  assert_non_null(strstr(text, "\"suppressions\":[{\"kind\":\"external\",\"status\":\"accepted\",\"justification\":\"known before"));
+  assert_non_null(strstr(text, "\"suppressions\":[{\"kind\":\"external\",\"status\":\"accepted\","
+                               "\"justification\":\"known before"));
   assert_non_null(strstr(text, "\"baseline\":true"));
   assert_non_null(strstr(text, "\"level\":\"error\"")); /* what its policy says: enforce */
   text = report_of(f, "github", 1);

@@ -117,6 +117,7 @@ static void warning(struct mg_sink *sink, const struct mg_report_warning *w) {
 }
 
 static void patch(struct mg_sink *sink, const struct mg_report_result *r) {
+  static const char *const classes[128] = {['+'] = "plus", ['-'] = "minus", ['@'] = "hunk", [' '] = "same"};
   struct mg_buf *to = &sink->parts[OBJECTS], *diff = &sink->text;
   uint32_t count = r->verdict->patch.count;
   if (!count || is_full(sink)) return;
@@ -128,7 +129,7 @@ static void patch(struct mg_sink *sink, const struct mg_report_result *r) {
   mg_buf_lit(to, "<pre class=\"diff\" tabindex=\"-1\">");
   for (mg_str left = mg_buf_str(diff); left.n;) {
     size_t n = mg_str_find(left, '\n');
-    mg_buf_printf(to, "<span class=\"%s\">", left.p[0] == '+' ? "plus" : left.p[0] == '-' ? "minus" : left.p[0] == '@' ? "hunk" : "same");
+    mg_buf_printf(to, "<span class=\"%s\">", classes[(unsigned char)left.p[0] & 127]);
     source(to, (mg_str){left.p, n});
     mg_buf_lit(to, "\n</span>");
     left = mg_str_from(left, n + 1);

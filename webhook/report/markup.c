@@ -65,8 +65,8 @@ static bool begins_address(const char *begin, const char *p, const char *end) {
   return *p == '.' && p - begin >= 3 && (p[-1] | 0x20) == 'w' && (p[-2] | 0x20) == 'w' && (p[-3] | 0x20) == 'w';
 }
 
-/* Entities are read as text by every Markdown. Mentions, issues and the like are looked for in the text that comes out, so a comment,
- * which nobody sees, parts them. */
+/* Entities are read as text by every Markdown. Mentions, issues and the like are looked for in the text that comes out, so a
+ * comment, which nobody sees, parts them. */
 void mg_buf_markdown(struct mg_buf *to, mg_str text) {
   const char *p = text.n ? text.p : "", *end = p + text.n;
   bool good;

@@ -6,7 +6,8 @@
 void mg_buf_markup(struct mg_buf *to, mg_str text);
 /* A path as a URI's: all but letters, digits and -._~/ percent-encoded, byte by byte. */
 void mg_buf_uri(struct mg_buf *to, mg_str path);
-/* GitHub's and GitLab's Markdown, in a paragraph or a cell of a table: nothing in the text is a mark, a link, a mention or an issue. */
+/* GitHub's and GitLab's Markdown, in a paragraph or a cell of a table: nothing in the text is a mark, a link, a mention or an
+ * issue. */
 void mg_buf_markdown(struct mg_buf *to, mg_str text);
 /* The same as a code span, in a cell of a table. */
 void mg_buf_code(struct mg_buf *to, mg_str text);

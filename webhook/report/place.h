@@ -2,10 +2,10 @@
 #pragma once
 #include "report/format.h"
 
-/* From where the finding points to, to the end of the key, or of its value where that is a scalar on the same line. Never more than
- * one line: who looks at a diff is shown only what lies in it as a whole. */
+/* From where the finding points to, to the end of the key, or of its value where that is a scalar on the same line. Never more
+ * than one line: who looks at a diff is shown only what lies in it as a whole. */
 struct mg_region {
-  uint32_t line, column, end_column; /* code points; end_column is the first behind it, and equals column where nothing is known */
+  uint32_t line, column, end_column; /* code points; end_column is the first behind it, or column where that is not known */
   mg_str source;                     /* of the file */
   size_t start, end;                 /* bytes of it */
 };
@@ -26,5 +26,6 @@ mg_str mg_line_at(mg_str source, size_t offset);
 
 /* Finds out the base; `to` keeps its texts. */
 void mg_base_find(struct mg_base *base, struct mg_buf *to);
-/* The file seen from the top of the repository, in sink->path; *ret_inside is false of one that is not in it: its absolute name. */
+/* The file seen from the top of the repository, in sink->path; one that is not in it keeps its absolute name, and *ret_inside is
+ * false. */
 mg_str mg_sink_path(struct mg_sink *sink, const char *file, bool *ret_inside);

@@ -159,11 +159,12 @@ static uint32_t rule_index(struct mg_sink *sink, const struct mg_violation *v) {
 /* ---- results ---- */
 
 /* The second of two that are alike, in one file, must not pass for the first. */
-static void fingerprints(struct mg_sink *sink, struct mg_buf *to, const struct mg_report_result *r, const struct mg_violation *v) {
+static void fingerprints(struct mg_sink *sink, const struct mg_report_result *r, const struct mg_violation *v) {
+  struct mg_buf *to = &sink->parts[RESULTS];
   uint64_t hash = mg_finding_hash(r, v);
   uint32_t number = ++*mg_seen_number(&sink->seen, mg_str_hash(hash, mg_str_of(r->file)));
-  mg_buf_printf(to, ",\"partialFingerprints\":{\"mlgateFinding/v1\":\"%016" PRIx64 ":%u\",\"primaryLocationLineHash\":\"%016" PRIx64
-                ":%u\"}", hash, number, hash, number);
+  mg_buf_printf(to, ",\"partialFingerprints\":{\"mlgateFinding/v1\":\"%016" PRIx64 ":%u\",", hash, number);
+  mg_buf_printf(to, "\"primaryLocationLineHash\":\"%016" PRIx64 ":%u\"}", hash, number);
 }
 
 static void optional(struct mg_sink *sink, struct mg_buf *to, const char *key, mg_str text) {
@@ -191,7 +192,7 @@ static void violation(struct mg_sink *sink, const struct mg_report_result *r, co
   mg_buf_printf(to, ",\"ruleIndex\":%u,\"level\":\"%s\",", index, levels[own ? (uint32_t)v->outcome : v->policy->action]);
   message(sink, to, "message", mg_say_finding_and(sink, v, false));
   locations(sink, to, r, v);
-  fingerprints(sink, to, r, v);
+  fingerprints(sink, r, v);
   mg_str excuse = mg_say_excuse(sink, v);
   if (excuse.n) {
     mg_buf_lit(to, ",\"suppressions\":[{\"kind\":\"external\",\"status\":\"accepted\",\"justification\":");
@@ -244,7 +245,8 @@ static void part(struct mg_sink *sink, const char *before, enum part which, cons
 
 static void end(struct mg_sink *sink, const struct mg_report_totals *t) {
   struct mg_buf *out = &sink->out;
-  mg_buf_lit(out, "{\"$schema\":\"" SCHEMA "\",\n\"version\":\"2.1.0\",\n\"runs\":[{\n  \"tool\":{\"driver\":{\"name\":\"mlgate\",\"version\":");
+  mg_buf_lit(out, "{\"$schema\":\"" SCHEMA "\",\n\"version\":\"2.1.0\",\n\"runs\":[{\n"
+                  "  \"tool\":{\"driver\":{\"name\":\"mlgate\",\"version\":");
   mg_buf_json(out, mg_str_of(mg_version));
   part(sink, ",\"rules\":", RULES, "}},\n");
   mg_buf_lit(out, "  \"columnKind\":\"unicodeCodePoints\",\n  \"originalUriBaseIds\":{\"" BASE_ID "\":{\"description\":{\"text\":"

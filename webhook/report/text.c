@@ -3,8 +3,8 @@
 
 /* What a terminal is told: bold, and colours by how bad it is. */
 enum tone { TONE_DENY, TONE_WARN, TONE_AUDIT, TONE_EXEMPTED, TONE_PLACE, TONE_LABEL };
-static const char *const codes[] = {
-    [TONE_DENY] = "1;31", [TONE_WARN] = "1;33", [TONE_AUDIT] = "36", [TONE_EXEMPTED] = "2", [TONE_PLACE] = "1", [TONE_LABEL] = "32"};
+static const char *const codes[] = {[TONE_DENY] = "1;31",  [TONE_WARN] = "1;33", [TONE_AUDIT] = "36",
+                                    [TONE_EXEMPTED] = "2", [TONE_PLACE] = "1",   [TONE_LABEL] = "32"};
 
 static void tone(struct mg_sink *sink, enum tone which) {
   if (sink->color) mg_buf_printf(&sink->out, "\033[%sm", codes[which]);
