@@ -78,7 +78,8 @@ static void marks(struct fixture *f, mg_node where, const char *text, uint32_t l
 static void test_regions(void **state) {
   struct fixture *f = *state;
   mg_node root = read_doc(f, MG_S("\xEF\xBB\xBF# x\r\nmetadata: {name: b\xC3\xB6, x: {}}\r\nspec:\r\n"
-                                  "  list:\r\n  - name: c\r\n    v: |\r\n      two\r\n      lines\r\n  - plain\r\n  - [1, 2]\r\n  same: &a {k: 1}\r\n  alias: *a\r\n"));
+                                  "  list:\r\n  - name: c\r\n    v: |\r\n      two\r\n      lines\r\n"
+                                  "  - plain\r\n  - [1, 2]\r\n  same: &a {k: 1}\r\n  alias: *a\r\n"));
   mg_node list = MG_GET(MG_GET(root, "spec"), "list"), meta = MG_GET(root, "metadata");
   marks(f, MG_GET(meta, "name"), "name: b\xC3\xB6", 2, 12);
   marks(f, MG_GET(meta, "x"), "x: {}", 2, 22);

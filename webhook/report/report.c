@@ -33,6 +33,7 @@ struct mg_report {
   struct output outputs[MG_REPORT_FORMATS_MAX];
   size_t count;
   struct mg_report_totals totals;
+  bool failed; /* memory for what was told of a result */
   struct mg_base base;
   struct mg_buf base_text;
 };
@@ -189,6 +190,9 @@ void mg_report_result(struct mg_report *report, const struct mg_report_result *r
     report->outputs[i].format->result(&report->outputs[i].sink, result);
     flush(&report->outputs[i].sink, FLUSH_AT);
   }
+  /* Paths and diffs are made there. */
+  const struct mg_doc *doc = result->object.doc;
+  report->failed |= doc && doc->arena && doc->arena->failed;
 }
 
 void mg_report_error(struct mg_report *report, const struct mg_report_error *error) {
@@ -213,5 +217,6 @@ int mg_report_end(struct mg_report *report, struct mg_err *err) {
     if (sink->error) code = mg_err_set(err, MG_E_IO, "the %s report cannot be written: %s", name, strerror(sink->error));
     else if (sink_failed(sink)) code = mg_err_set(err, MG_E_NOMEM, "the %s report is too large, or out of memory", name);
   }
+  if (code == 0 && report->failed) code = mg_err_set(err, MG_E_NOMEM, "out of memory");
   return code;
 }

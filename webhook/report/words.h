@@ -6,7 +6,7 @@
 mg_str mg_say_object(struct mg_sink *sink, const struct mg_report_result *result);         /* Pod ml/a */
 mg_str mg_say_rule(struct mg_sink *sink, const struct mg_violation *violation);            /* policy/rule */
 mg_str mg_say_finding(struct mg_sink *sink, const struct mg_violation *violation);         /* path: message */
-mg_str mg_say_exception(struct mg_sink *sink, const struct mg_report_exception *exception); /* Exception x ends soon: 2027-01-31 */
+mg_str mg_say_exception(struct mg_sink *sink, const struct mg_report_exception *exception); /* Exception x ends soon: … */
 /* Pod ml/a: text */
 mg_str mg_say_warning(struct mg_sink *sink, const struct mg_report_result *result, const struct mg_report_warning *warning);
 /* Why a finding denies nothing: an exception with its owner and reason, or the baseline; empty: nothing of the kind. */
