@@ -61,7 +61,7 @@ VERSION_TEXT = $(eval VERSION_TEXT := $(shell GIT_OPTIONAL_LOCKS=0 git describe 
 SRC := $(sort $(wildcard webhook/*/*.c))
 OBJ := $(SRC:webhook/%.c=$(B)/obj/%.o)
 LIB_OBJ := $(filter-out $(B)/obj/app/main.o,$(OBJ)) $(B)/obj/embedded.o
-EMBEDDED := $(filter-out %.test.yaml,$(sort $(wildcard webhook/*/*.yaml policies/baseline/*.yaml)))
+EMBEDDED := $(filter-out %.test.yaml,$(sort $(wildcard webhook/*/*.yaml webhook/report/page.* policies/baseline/*.yaml)))
 UNIT := $(patsubst test/unit/%.c,$(B)/unit/%,$(sort $(wildcard test/unit/test_*.c)))
 TORTURE := $(patsubst test/%.c,$(B)/%.o,$(sort $(wildcard test/torture/*.c))) $(B)/torture/main.o
 DRIVER := $(patsubst test/%.c,$(B)/%,$(sort $(wildcard test/*_driver.c)))
@@ -148,7 +148,7 @@ build/abuse/%: test/abuse/%.c test/abuse/tool.h
 JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 .PHONY: deps run test asan tsan unit golden integration lint torture abuse soak rolling bench connections e2e e2e-load e2e-build \
-  identity conditions limits manifests monitoring promtool readme policies \
+  identity conditions limits manifests monitoring promtool sarif-schema readme policies \
   container man install uninstall binaries clean distclean help
 deps:  ## install the Debian packages that building and testing need, if any is missing
 	@scripts/deps.sh build test
@@ -243,6 +243,9 @@ monitoring: $(BIN)  ## write what is generated of manifests/monitoring, from its
 
 promtool:  ## build/tools/promtool, out of Debian's package and without installing it; tests of alerts are left out where it is absent
 	@scripts/promtool.sh build/tools
+
+sarif-schema:  ## build/tools/sarif-2.1.0.json, the public schema, by npm; that part of the tests is left out where it is absent
+	@scripts/sarif-schema.sh build/tools
 
 readme: $(BIN)  ## write README's table of rules
 	@scripts/readme.sh $(BIN) README.md

@@ -594,11 +594,11 @@ class Command:
 class Check(Command):
     name = "check"
     args = ["check", "--policies", "policies", "--context", "context", "--format", "json", "--format", "text=report.txt",
-            "objects"]
+            "--format", "sarif=report.sarif", "--format", "junit=report.xml", "--format", "html=report.html", "objects"]
     files = {"policies/own.yaml": POLICY.replace("ACTION", "enforce").replace("REGISTRY", "1").replace(": deny}", ": warn}"),
              "context/all.yaml": CONTEXT, "objects/a.json": json.dumps(BARE), "objects/b.json": json.dumps(POD),
              "objects/deep/c.yaml": harness.dump_yaml(JOB)}
-    outputs = ["report.txt"]
+    outputs = ["report.txt", "report.sarif", "report.xml", "report.html"]
 
 
 class Manifests(Command):

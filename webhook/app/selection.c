@@ -219,6 +219,7 @@ int mg_selection_run(const struct mg_selection *o, const struct mg_strings *args
   __attribute__((cleanup(mg_judge_fini))) struct mg_judge judge = {0};
   struct mg_err err = {0};
   int code = mg_report_new(&report, o->formats.items, o->formats.count, &err);
+  if (code == 0) mg_report_color(report, (enum mg_color)o->color);
   if (code == 0 && mg_load_policies(&o->files, &snapshot) < 0) return MG_EXIT_USAGE;
   if (code == 0) {
     struct mg_request usual = {.ns = mg_str_of(o->ns),

@@ -11,7 +11,7 @@ struct mg_selection {
   struct mg_config_options config;
   struct mg_policy_files files;
   const char *ns, *user, *cache_dir;
-  uint32_t operation;
+  uint32_t operation, color;
   struct mg_strings groups, formats;
   const char *git_diff, *baseline, *write_baseline;
   struct mg_opt_int warn_exit_code, now, jobs;
@@ -25,8 +25,10 @@ struct mg_selection {
      .def = "CREATE", .words = mg_operation_words},                                                                            \
     {"user", "USER", &mg_o_text, offsetof(type, member.user), .doc = "who asks"},                                              \
     {"group", "GROUP", &mg_o_list, offsetof(type, member.groups), .doc = "a group of the user; repeats"},                      \
-    {"format", "F[=FILE]", &mg_o_list, offsetof(type, member.formats), .doc = "text or json, to FILE; repeats [text]",         \
+    {"format", "F[=FILE]", &mg_o_list, offsetof(type, member.formats), .doc = "the report, to FILE; repeats [text]",           \
      .path = MG_PATH_BEHIND_EQUALS},                                                                                           \
+    {"color", "WHEN", &mg_o_word, offsetof(type, member.color), .doc = "auto, always or never: text in colour", .def = "auto",   \
+      .words = mg_color_words},                                                                                                 \
     {"warn-exit-code", "N", &mg_o_number, offsetof(type, member.warn_exit_code), .doc = "exit with N where something warns",   \
      .max = 255},                                                                                                              \
     {"git-diff", "REF", &mg_o_text, offsetof(type, member.git_diff), .doc = "only what changed since HEAD left REF"},           \

@@ -9,6 +9,7 @@ extern const char *const mg_outcome_words[]; /* deny, warn, audit, exempted */
 
 struct mg_policy;
 struct mg_rule;
+struct mg_exception;
 
 /* What a violation measures, so that an UPDATE can be told apart from a change for the worse. */
 struct mg_measure {
@@ -39,6 +40,7 @@ struct mg_violation {
   mg_str message;     /* what is there and what is wanted; the rule's own message stands before it */
   mg_str fix;         /* one line that mends it; may be empty */
   mg_str exception;   /* name, when exempted */
+  const struct mg_exception *exempted_by; /* the whole of it; NULL: not exempted */
 };
 
 /* The field from the object, for people and as RFC 6901 pointer; in the arena of the object's doc. Worked out when asked, since
