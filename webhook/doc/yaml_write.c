@@ -113,7 +113,7 @@ static bool is_branch(mg_node n) {
   return mg_first(n).at != 0;
 }
 
-static void put_one_line(struct mg_buf *buf, mg_str s) {
+void mg_yaml_write_string(struct mg_buf *buf, mg_str s) {
   if (is_plain(s)) mg_buf_put(buf, s);
   else put_quoted(buf, s);
 }
@@ -125,7 +125,7 @@ static void put_leaf(struct mg_buf *buf, mg_node n, size_t column) {
     put_literal(buf, text, column);
     return;
   }
-  if (mg_is(n, MG_STRING)) put_one_line(buf, text);
+  if (mg_is(n, MG_STRING)) mg_yaml_write_string(buf, text);
   else if (mg_is(n, MG_OBJECT)) mg_buf_lit(buf, "{}");
   else if (mg_is(n, MG_ARRAY)) mg_buf_lit(buf, "[]");
   else mg_buf_put(buf, text.n ? text : MG_S("null"));
@@ -135,44 +135,51 @@ static void put_leaf(struct mg_buf *buf, mg_node n, size_t column) {
 static void put_key(struct mg_buf *buf, mg_node key, size_t column) {
   bool is_long = mg_text(key).n > KEY_MAX / 4; /* every byte may take four */
   if (is_long) mg_buf_lit(buf, "? ");
-  put_one_line(buf, mg_text(key));
+  mg_yaml_write_string(buf, mg_text(key));
   if (is_long) mg_buf_byte(buf, '\n'), put_spaces(buf, column);
   mg_buf_byte(buf, ':');
 }
 
-/* How much further right the children of a branch stand than itself: a list below a key is not indented. */
-static size_t step_of(mg_node branch) {
-  return mg_key_of(branch).at && mg_is(branch, MG_ARRAY) ? 0 : 2;
+/* How much further right the children of a branch stand than itself. */
+static size_t step_of(const struct mg_yaml_layout *layout, mg_node branch) {
+  if (!mg_key_of(branch).at) return layout->dash;
+  return mg_is(branch, MG_ARRAY) ? layout->list_step : layout->step;
 }
 
-/* Walks without recursion: `at` is a key or an item below n. */
-void mg_yaml_write(struct mg_buf *buf, mg_node n) {
-  mg_node top = mg_is(n, MG_KEY) ? mg_value(n) : n, at = mg_first(top);
-  size_t column = 0;
+/* Walks without recursion: `at` is the child, or a key or an item below it. */
+void mg_yaml_write_child(struct mg_buf *buf, mg_node child, const struct mg_yaml_layout *layout) {
+  size_t column = layout->column;
   bool behind_dash = false;
-  if (!is_branch(top)) put_leaf(buf, top, 0);
+  mg_node at = child;
   while (at.at && !buf->failed) {
     bool is_key = mg_is(at, MG_KEY);
     mg_node value = is_key ? mg_value(at) : at;
     if (!behind_dash) put_spaces(buf, column);
     behind_dash = false;
     if (is_key) put_key(buf, at, column);
-    else mg_buf_byte(buf, '-');
+    else mg_buf_byte(buf, '-'), put_spaces(buf, layout->dash - 1);
     if (is_branch(value)) {
       behind_dash = !is_key;
-      mg_buf_byte(buf, is_key ? '\n' : ' ');
-      column += step_of(value);
+      if (is_key) mg_buf_byte(buf, '\n');
+      column += step_of(layout, value);
       at = mg_first(value);
       continue;
     }
-    mg_buf_byte(buf, ' ');
+    if (is_key) mg_buf_byte(buf, ' ');
     put_leaf(buf, value, column + 2);
-    while (!mg_next(at).at) {
+    while (at.at != child.at && !mg_next(at).at) {
       mg_node branch = mg_parent(at), key = mg_key_of(branch);
-      if (branch.at == top.at) return;
-      column -= step_of(branch);
+      column -= step_of(layout, branch);
       at = key.at ? key : branch;
     }
-    at = mg_next(at);
+    at = at.at == child.at ? (mg_node){0} : mg_next(at);
   }
+}
+
+/* A list below a key is not indented. */
+void mg_yaml_write(struct mg_buf *buf, mg_node n) {
+  static const struct mg_yaml_layout layout = {.step = 2, .dash = 2};
+  mg_node top = mg_is(n, MG_KEY) ? mg_value(n) : n;
+  if (!is_branch(top)) put_leaf(buf, top, 0);
+  for (mg_node child = mg_first(top); child.at; child = mg_next(child)) mg_yaml_write_child(buf, child, &layout);
 }
