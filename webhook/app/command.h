@@ -17,6 +17,7 @@ struct mg_command {
 
 extern const struct mg_command mg_command_serve;
 extern const struct mg_command mg_command_check;
+extern const struct mg_command mg_command_fix;
 extern const struct mg_command mg_command_certs;
 extern const struct mg_command mg_command_manifests;
 extern const struct mg_command mg_command_schema;

@@ -168,7 +168,7 @@ static int judge_documents(struct document *d, struct mg_file_doc *docs, struct 
   return 0;
 }
 
-static void judge_text(struct mg_judge *judge, struct mg_judged *file) {
+static void judge_source(struct mg_judge *judge, struct mg_judged *file) {
   struct mg_err err = {0};
   struct mg_read how = {
       .limits = {MG_INPUT_MAX_BYTES, MG_JUDGE_DEPTH, MG_JUDGE_CELLS}, .file = file->path, .last_wins = true};
@@ -236,9 +236,24 @@ int mg_judge_file(struct mg_judge *judge, const struct mg_input *input, struct m
   ret->end = &ret->items;
   ret->read = !input->problem && read_input(judge, input->path, &why) == 0;
   ret->source = ret->read ? mg_buf_str(&judge->text) : (mg_str){0};
-  if (ret->read) judge_text(judge, ret);
+  if (ret->read) judge_source(judge, ret);
   else add_error(judge, ret, 0, 0, mg_str_of(input->problem ? input->problem : why.text));
   return ret->failed || judge->text.failed ? mg_err_set(err, MG_E_NOMEM, "%s: out of memory", input->path) : 0;
+}
+
+int mg_judge_text(struct mg_judge *judge, const char *path, mg_str text, struct mg_judged *ret, struct mg_err *err) {
+  mg_arena_reset(&judge->arena);
+  *ret = (struct mg_judged){.path = path, .read = true, .source = text};
+  ret->end = &ret->items;
+  judge_source(judge, ret);
+  return ret->failed ? mg_err_set(err, MG_E_NOMEM, "%s: out of memory", path) : 0;
+}
+
+void mg_judge_like(struct mg_judge *ret, const struct mg_judge *judge) {
+  *ret = (struct mg_judge){.snapshot = judge->snapshot, .visitor = judge->visitor, .now = judge->now};
+  mg_arena_init(&ret->keep, KEEP_MAX, 0);
+  mg_arena_init(&ret->arena, MG_JUDGE_ARENA, JUDGE_KEEP);
+  mg_buf_init(&ret->text, NULL, MG_INPUT_MAX_BYTES + 1);
 }
 
 int mg_judge_init(struct mg_judge *judge, const struct mg_snapshot *snapshot, const struct mg_request *usual,

@@ -50,6 +50,8 @@ struct mg_judge {
 int mg_judge_init(struct mg_judge *judge, const struct mg_snapshot *snapshot, const struct mg_request *usual,
                   const struct mg_strings *groups, struct mg_err *err);
 void mg_judge_fini(struct mg_judge *judge); /* also of a zeroed one */
+/* Another one for the same, which it must not outlive; the two share nothing that changes. */
+void mg_judge_like(struct mg_judge *ret, const struct mg_judge *judge);
 
 /* Judges the file for what it asks of registries alone (visitor.usual.images), which then look for all of it at one time. Nothing
  * is reported. MG_E_NOMEM. */
@@ -57,3 +59,6 @@ int mg_judge_ask(struct mg_judge *judge, const struct mg_input *input, struct mg
 
 /* What is wrong with the file is in ret, which holds until the next file; MG_E_NOMEM: there is no sense in going on. */
 int mg_judge_file(struct mg_judge *judge, const struct mg_input *input, struct mg_judged *ret, struct mg_err *err);
+
+/* The same of a text that the caller has, and keeps as long as ret. */
+int mg_judge_text(struct mg_judge *judge, const char *path, mg_str text, struct mg_judged *ret, struct mg_err *err);

@@ -25,7 +25,8 @@ static const struct mg_command command_help = {
 
 static const struct mg_command *const commands[] = {&mg_command_serve,     &mg_command_check,  &mg_command_certs,
                                                     &mg_command_manifests, &mg_command_schema, &mg_command_explain,
-                                                    &mg_command_image,     &command_version,   &command_help};
+                                                    &mg_command_image,     &mg_command_fix,    &command_version,
+                                                    &command_help};
 #define COMMANDS (sizeof commands / sizeof *commands)
 
 static int print(struct mg_buf *text) {

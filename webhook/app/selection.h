@@ -34,6 +34,7 @@ struct mg_selection {
 struct mg_selection_visitor {
   const char *command; /* for messages */
   void *ctx;
+  void (*begin)(void *ctx, const struct mg_judge *judge); /* NULL, or called once before any file: how all are judged */
   int (*judged)(void *ctx, struct mg_judged *file, struct mg_err *err); /* NULL: nothing is done beside the report */
 };
 

@@ -63,7 +63,7 @@ static void put_escaped(struct mg_buf *buf, uint32_t point) {
   else mg_buf_printf(buf, "\\u%04X", point);
 }
 
-static void put_quoted(struct mg_buf *buf, mg_str s) {
+void mg_yaml_write_quoted(struct mg_buf *buf, mg_str s) {
   const char *p = s.p, *end = s.p + s.n;
   mg_buf_byte(buf, '"');
   while (p < end && !buf->failed) {
@@ -115,7 +115,7 @@ static bool is_branch(mg_node n) {
 
 void mg_yaml_write_string(struct mg_buf *buf, mg_str s) {
   if (is_plain(s)) mg_buf_put(buf, s);
-  else put_quoted(buf, s);
+  else mg_yaml_write_quoted(buf, s);
 }
 
 /* Ends the line. */

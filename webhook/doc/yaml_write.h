@@ -19,5 +19,6 @@ struct mg_yaml_layout {
 /* One key or item in the same form, with all that is below it. */
 void mg_yaml_write_child(struct mg_buf *buf, mg_node child, const struct mg_yaml_layout *layout);
 
-/* A string in one line, in quotes if it needs them. */
+/* A string in one line: in double quotes if it needs them, or always. */
 void mg_yaml_write_string(struct mg_buf *buf, mg_str s);
+void mg_yaml_write_quoted(struct mg_buf *buf, mg_str s);
