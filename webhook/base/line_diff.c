@@ -4,6 +4,7 @@
 
 #define CONTEXT 3
 #define WINDOW 1000 /* lines in which the two are looked for to agree again */
+#define TABLE 1000000 /* lines times lines of one change that are compared */
 #define AGREE 3     /* lines that must be the same for that */
 
 struct lines {
@@ -81,6 +82,28 @@ static void put_lines(const struct diff *d, char mark, const struct lines *lines
   }
 }
 
+/* One change; lines that it leaves as they are stay so, if it is not too large to look for them. */
+static void put_change(const struct diff *d, const struct change *c) {
+  size_t n = c->a_end - c->a, m = c->b_end - c->b, width = m + 1;
+  uint16_t *longest = n && m && n < UINT16_MAX && n * m <= TABLE ? calloc((n + 1) * width, sizeof *longest) : NULL;
+  for (size_t i = n; longest && i-- > 0;)
+    for (size_t j = m; j-- > 0;) {
+      uint16_t down = longest[(i + 1) * width + j], right = longest[i * width + j + 1];
+      uint16_t both = (uint16_t)(longest[(i + 1) * width + j + 1] + 1);
+      longest[i * width + j] = same(d, c->a + (uint32_t)i, c->b + (uint32_t)j) ? both : down > right ? down : right;
+    }
+  uint32_t a = c->a, b = c->b;
+  while (longest && a < c->a_end && b < c->b_end) {
+    const uint16_t *at = &longest[(a - c->a) * width + (b - c->b)];
+    if (same(d, a, b)) put_lines(d, ' ', &d->a, a, a + 1), a++, b++;
+    else if (at[width] >= at[1]) put_lines(d, '-', &d->a, a, a + 1), a++;
+    else put_lines(d, '+', &d->b, b, b + 1), b++;
+  }
+  put_lines(d, '-', &d->a, a, c->a_end);
+  put_lines(d, '+', &d->b, b, c->b_end);
+  free(longest);
+}
+
 /* As diff counts: of no line, the one before it. */
 static void put_range(const struct diff *d, char mark, uint32_t from, uint32_t to) {
   mg_buf_printf(d->out, "%c%u", mark, from + (to > from));
@@ -100,8 +123,7 @@ static void put_hunk(const struct diff *d, const struct change *changes, uint32_
   uint32_t a = first->a - before;
   for (uint32_t i = 0; i < count; i++) {
     put_lines(d, ' ', &d->a, a, changes[i].a);
-    put_lines(d, '-', &d->a, changes[i].a, changes[i].a_end);
-    put_lines(d, '+', &d->b, changes[i].b, changes[i].b_end);
+    put_change(d, &changes[i]);
     a = changes[i].a_end;
   }
   put_lines(d, ' ', &d->a, a, a + behind);

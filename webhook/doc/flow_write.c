@@ -5,7 +5,7 @@
 /* In brackets a comma ends a plain string, and readers disagree on colons in one. */
 static void put_string(struct mg_buf *buf, mg_str s, const struct mg_flow_layout *layout) {
   bool plain = !layout->quoted && mg_str_find(s, ',') == s.n && mg_str_find(s, ':') == s.n;
-  if (plain) mg_yaml_write_string(buf, s);
+  if (plain) mg_yaml_write_string(buf, s, true);
   else if (layout->quoted) mg_buf_json(buf, s);
   else mg_yaml_write_quoted(buf, s);
 }

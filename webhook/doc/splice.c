@@ -7,6 +7,7 @@
 
 #define TEXT_MAX ((size_t)64 << 20)
 #define STEP_MAX 8    /* of indentation that is taken over; beyond it is chance */
+#define LINE_LONG 60   /* bytes of a value in brackets that begins a list or object */
 #define KEYS_LOOKED 64 /* at in one object for the indentation of others */
 
 /* One tree on its way. `edited` nodes and cells of `before` have the same numbers, as far as they stand in the source. */
@@ -196,13 +197,12 @@ static void put_flow_child(struct work *w, struct mg_buf *buf, mg_node child, co
   mg_flow_write(buf, child, &own);
 }
 
-/* Behind the sibling, which is the last that stays where `last`. With the new ones in lines of their own, a comment behind the
- * sibling stays with it. */
-static int add_flow(struct work *w, mg_node container, mg_node sibling, mg_node first, mg_node end, bool last) {
+/* Behind the sibling. Where that is the last one and the new ones get lines of their own, a comment behind it stays with it. */
+static int add_flow(struct work *w, mg_node container, mg_node sibling, mg_node first, mg_node end) {
   struct mg_flow_layout layout = flow_layout(w, container, sibling);
   uint32_t at = end_of(sibling), comma = behind_blanks(w, at), line_end;
   bool has_comma = byte_at(w, comma) == ',';
-  bool own_line = last && layout.lines && ends_line(w, has_comma ? comma + 1 : at, &line_end);
+  bool own_line = !mg_next(sibling).at && layout.lines && ends_line(w, has_comma ? comma + 1 : at, &line_end);
   struct mg_buf text;
   mg_buf_init(&text, w->to->arena, TEXT_MAX);
   if (own_line && !has_comma && add(w, at, at, MG_S(","))) return MG_E_NOMEM;
@@ -255,7 +255,8 @@ static struct mg_yaml_layout block_layout(const struct work *w, mg_node containe
   return (struct mg_yaml_layout){.column = column_of(w, start_of(container)),
                                  .step = step_around(w, container, MG_OBJECT),
                                  .list_step = step_around(w, container, MG_ARRAY),
-                                 .dash = mg_is(container, MG_ARRAY) ? dash_of(w, container) : 2};
+                                 .dash = mg_is(container, MG_ARRAY) ? dash_of(w, container) : 2,
+                                 .amounts = true};
 }
 
 static void put_lines(struct mg_buf *to, mg_str text, mg_str newline) {
@@ -272,6 +273,12 @@ static int put_block(struct work *w, struct mg_buf *text, mg_node first, mg_node
   for (mg_node n = first; n.at != end.at; n = mg_next(n))
     if (is_fresh(n)) mg_yaml_write_child(text, n, layout);
   return text->failed ? no_memory(w) : 0;
+}
+
+/* What stands at the end of a source whose last line is not ended: a block scalar there is not the same to every reader. */
+static bool is_unended(const struct work *w, uint32_t behind) {
+  uint32_t end;
+  return ends_line(w, behind, &end) && end == w->source.n && end > 0 && !is_break(w->source.p[end - 1]);
 }
 
 /* Lines behind the line in which something ends. A block scalar that keeps its line breaks ends behind them. */
@@ -291,6 +298,7 @@ static int add_block(struct work *w, mg_node container, uint32_t behind, mg_node
   struct mg_yaml_layout layout = block_layout(w, container);
   struct mg_buf text;
   mg_buf_init(&text, w->to->arena, TEXT_MAX);
+  layout.no_blocks = is_unended(w, behind);
   int code = put_block(w, &text, first, end, &layout);
   return code ? code : add_lines(w, behind, mg_buf_str(&text));
 }
@@ -340,13 +348,14 @@ static int rewrite(struct work *w, mg_node parent, mg_node child, mg_node value)
   return add_buf(w, start, end, &text);
 }
 
-/* The value of a key that had none, below the key. */
+/* The value of a key that had none, or an empty one, below the key. */
 static int open_block(struct work *w, mg_node parent, mg_node key, mg_node value) {
   struct mg_yaml_layout layout = block_layout(w, parent);
-  mg_node null = mg_value(key);
-  uint32_t start = start_of(null), end = mg_cell_of(null)->end;
+  mg_node none = mg_value(key);
+  uint32_t start = start_of(none), end = mg_cell_of(none)->end;
   struct mg_buf text;
   mg_buf_init(&text, w->to->arena, TEXT_MAX);
+  layout.no_blocks = is_unended(w, end);
   layout.column += mg_is(value, MG_ARRAY) ? layout.list_step : layout.step;
   int code = put_block(w, &text, mg_first(value), (mg_node){0}, &layout);
   if (code == 0 && end > start) code = add(w, before_blanks(w, start), end, (mg_str){0});
@@ -362,28 +371,32 @@ static int replace(struct work *w, mg_node container, mg_node key) {
 
 /* ---- removals ---- */
 
-static int remove_lines(struct work *w, mg_node child) {
-  uint32_t start = line_start(w, start_of(child)), end;
-  if (!ends_line(w, end_of(child), &end)) return refuse(w, end, "more stands behind it in its line");
-  if (end < w->source.n) return add(w, start, end + (uint32_t)break_at(w, end).n, (mg_str){0});
-  mg_str newline = start > 0 ? break_before(w, start) : (mg_str){0}; /* the last line has no end: that of the one before it goes */
-  return add(w, start - (uint32_t)newline.n, end, (mg_str){0});
+/* It has lines of its own, in brackets with its comma. What JSON has at the end has none, and the one before it must go. */
+static bool has_lines(const struct work *w, mg_node container, mg_node key, bool at_end, uint32_t *ret_end) {
+  uint32_t end = end_of(key), comma = behind_blanks(w, end);
+  if (!begins_line(w, start_of(key))) return false;
+  if (!is_flow(w, container)) return ends_line(w, end, ret_end);
+  bool has_comma = byte_at(w, comma) == ',';
+  if (at_end ? w->before->is_json : !has_comma) return false;
+  return ends_line(w, has_comma ? comma + 1 : end, ret_end);
 }
 
-/* `kept`: the last one that stays before it, or absent; of those behind it that go too, only the last is asked for. */
-static int remove_key(struct work *w, mg_node container, mg_node kept, mg_node key) {
+/* Lines go with the break before them, not the one behind: what is added behind them stays behind what was before them.
+ * `kept`: the last one that stays before it, or absent; of those that go at the end, the last one is asked for all. */
+static int remove_key(struct work *w, mg_node container, mg_node kept, mg_node key, bool at_end) {
   mg_node next = mg_next(key);
-  if (is_shared(w, start_of(key))) return 0;
-  if (!is_flow(w, container) && begins_line(w, start_of(key))) return remove_lines(w, key);
-  if (next.at && start_of(next) > start_of(key)) return add(w, start_of(key), start_of(next), (mg_str){0});
-  if (!kept.at || next.at) return refuse(w, start_of(key), "it cannot be taken out");
-  return add(w, end_of(kept), end_of(key), (mg_str){0});
+  uint32_t start = start_of(key), line = line_start(w, start), line_end;
+  if (is_shared(w, start)) return 0;
+  if (has_lines(w, container, key, at_end, &line_end))
+    return add(w, line - (uint32_t)break_before(w, line).n, line_end, (mg_str){0});
+  if (next.at && !at_end && start_of(next) > start) return add(w, start, start_of(next), (mg_str){0});
+  if (!kept.at || !is_flow(w, container)) return refuse(w, start, "it cannot be taken out");
+  return next.at ? 0 : add(w, end_of(kept), end_of(key), (mg_str){0});
 }
 
-/* What `container` has no more. Those that go at its end go together, in brackets. */
+/* What `container` has no more. */
 static int remove_keys(struct work *w, mg_node container) {
   mg_node old = node_before(w, container), now = mg_first(container), kept = {0};
-  bool flow = is_flow(w, old);
   for (mg_node key = mg_first(old); key.at; key = mg_next(key)) {
     while (now.at && is_fresh(now)) now = mg_next(now);
     if (now.at == key.at) {
@@ -391,8 +404,7 @@ static int remove_keys(struct work *w, mg_node container) {
       now = mg_next(now);
       continue;
     }
-    bool at_end = flow && !now.at;
-    int code = at_end && mg_next(key).at ? 0 : remove_key(w, old, kept, key);
+    int code = remove_key(w, old, kept, key, !now.at);
     if (code) return code;
   }
   return 0;
@@ -415,7 +427,7 @@ static int edit_children(struct work *w, mg_node container) {
 }
 
 static int add_behind(struct work *w, mg_node container, mg_node sibling, mg_node first, mg_node end, bool last) {
-  if (is_flow(w, container)) return add_flow(w, container, sibling, first, end, last);
+  if (is_flow(w, container)) return add_flow(w, container, sibling, first, end);
   uint32_t behind = last && !mg_next(sibling).at ? mg_cell_of(container)->end : end_of(sibling);
   return add_block(w, container, behind, first, end);
 }
@@ -448,13 +460,23 @@ static int add_items(struct work *w, mg_node array) {
   return 0;
 }
 
+/* Nothing of it stays, which mostly was not there: `{}` or `[]`. What is long stands in lines of its own where that may be. */
+static int fill(struct work *w, mg_node parent, mg_node child, mg_node container) {
+  static const struct mg_flow_layout one_line = {0};
+  struct mg_buf text;
+  mg_buf_init(&text, w->to->arena, TEXT_MAX);
+  mg_flow_write(&text, container, &one_line);
+  bool opens = text.n > LINE_LONG && mg_is(child, MG_KEY) && !mg_first(value_of(child)).at && !is_flow(w, parent);
+  return opens ? open_block(w, parent, child, container) : rewrite(w, parent, child, container);
+}
+
 /* No deeper than the source, which its reader limits. */
 static int edit(struct work *w, mg_node container) {
   mg_node old = node_before(w, container), parent = mg_parent(old), key = mg_key_of(old);
   if (is_shared(w, start_of(old))) return 0;
   uint32_t kept = 0;
   for (mg_node n = mg_first(container); n.at && !kept; n = mg_next(n)) kept += !is_fresh(n);
-  if (!kept && parent.at) return rewrite(w, parent, key.at ? key : old, container);
+  if (!kept && parent.at) return fill(w, parent, key.at ? key : old, container);
   if (!kept) return refuse(w, start_of(old), "nothing of it would stay");
   int code = edit_children(w, container);
   if (code == 0) code = remove_keys(w, container);
@@ -472,6 +494,7 @@ int mg_splice_add(struct mg_splices *splices, mg_node edited, struct mg_doc *bef
 static int by_place(const void *a, const void *b) {
   const struct mg_splice *x = a, *y = b;
   if (x->start != y->start) return x->start < y->start ? -1 : 1;
+  if ((x->end > x->start) != (y->end > y->start)) return x->end > x->start ? 1 : -1; /* what only adds comes first */
   return x->order < y->order ? -1 : 1;
 }
 

@@ -43,6 +43,14 @@ static bool is_plain(mg_str s) {
   return !is_word(s);
 }
 
+/* 16Gi: digits, and a unit that no number of any reader has. */
+static bool is_amount(mg_str s) {
+  if (s.n < 3 || s.n > 20 || s.p[s.n - 1] != 'i' || !memchr("KMGTPE", s.p[s.n - 2], 6)) return false;
+  for (size_t i = 0; i + 2 < s.n; i++)
+    if (s.p[i] < '0' || s.p[i] > '9') return false;
+  return true;
+}
+
 /* Printable, and no end of a line in any version of YAML. */
 static bool is_visible(uint32_t point) {
   if (point < 0xA0) return point >= 0x20 && point < 0x7F;
@@ -113,19 +121,19 @@ static bool is_branch(mg_node n) {
   return mg_first(n).at != 0;
 }
 
-void mg_yaml_write_string(struct mg_buf *buf, mg_str s) {
-  if (is_plain(s)) mg_buf_put(buf, s);
+void mg_yaml_write_string(struct mg_buf *buf, mg_str s, bool amounts) {
+  if (is_plain(s) || (amounts && is_amount(s))) mg_buf_put(buf, s);
   else mg_yaml_write_quoted(buf, s);
 }
 
 /* Ends the line. */
-static void put_leaf(struct mg_buf *buf, mg_node n, size_t column) {
+static void put_leaf(struct mg_buf *buf, mg_node n, size_t column, const struct mg_yaml_layout *layout) {
   mg_str text = mg_text(n);
-  if (mg_is(n, MG_STRING) && column && is_literal(text)) {
+  if (mg_is(n, MG_STRING) && !layout->no_blocks && is_literal(text)) {
     put_literal(buf, text, column);
     return;
   }
-  if (mg_is(n, MG_STRING)) mg_yaml_write_string(buf, text);
+  if (mg_is(n, MG_STRING)) mg_yaml_write_string(buf, text, layout->amounts);
   else if (mg_is(n, MG_OBJECT)) mg_buf_lit(buf, "{}");
   else if (mg_is(n, MG_ARRAY)) mg_buf_lit(buf, "[]");
   else mg_buf_put(buf, text.n ? text : MG_S("null"));
@@ -135,7 +143,7 @@ static void put_leaf(struct mg_buf *buf, mg_node n, size_t column) {
 static void put_key(struct mg_buf *buf, mg_node key, size_t column) {
   bool is_long = mg_text(key).n > KEY_MAX / 4; /* every byte may take four */
   if (is_long) mg_buf_lit(buf, "? ");
-  mg_yaml_write_string(buf, mg_text(key));
+  mg_yaml_write_string(buf, mg_text(key), false);
   if (is_long) mg_buf_byte(buf, '\n'), put_spaces(buf, column);
   mg_buf_byte(buf, ':');
 }
@@ -166,7 +174,7 @@ void mg_yaml_write_child(struct mg_buf *buf, mg_node child, const struct mg_yaml
       continue;
     }
     if (is_key) mg_buf_byte(buf, ' ');
-    put_leaf(buf, value, column + 2);
+    put_leaf(buf, value, column + 2, layout);
     while (at.at != child.at && !mg_next(at).at) {
       mg_node branch = mg_parent(at), key = mg_key_of(branch);
       column -= step_of(layout, branch);
@@ -178,8 +186,8 @@ void mg_yaml_write_child(struct mg_buf *buf, mg_node child, const struct mg_yaml
 
 /* A list below a key is not indented. */
 void mg_yaml_write(struct mg_buf *buf, mg_node n) {
-  static const struct mg_yaml_layout layout = {.step = 2, .dash = 2};
+  static const struct mg_yaml_layout layout = {.step = 2, .dash = 2}, alone = {.no_blocks = true};
   mg_node top = mg_is(n, MG_KEY) ? mg_value(n) : n;
-  if (!is_branch(top)) put_leaf(buf, top, 0);
+  if (!is_branch(top)) put_leaf(buf, top, 0, &alone);
   for (mg_node child = mg_first(top); child.at; child = mg_next(child)) mg_yaml_write_child(buf, child, &layout);
 }
