@@ -213,9 +213,16 @@ static void line_of(struct mg_doc *doc, uint32_t offset, struct mg_pos *ret) {
     uint32_t middle = low + (high - low) / 2;
     *(doc->lines->starts[middle] <= offset ? &low : &high) = middle;
   }
-  uint32_t start = doc->lines->starts[low];
-  mg_line_of(mg_str_from(doc->source, start), offset - start, &ret->line, &ret->column);
+  struct mg_lines *lines = doc->lines;
+  uint32_t start = lines->starts[low];
+  bool past_mark = low > 0 || lines->offset >= 3; /* where a byte order mark may be */
+  if (lines->line == low + 1 && past_mark && lines->offset <= offset && offset <= doc->source.n) {
+    ret->column = lines->column;
+    for (uint32_t i = lines->offset; i < offset; i++) ret->column += ((unsigned char)doc->source.p[i] & 0xC0) != 0x80;
+  } else
+    mg_line_of(mg_str_from(doc->source, start), offset - start, &ret->line, &ret->column);
   ret->line = low + 1;
+  lines->line = ret->line, lines->offset = offset, lines->column = ret->column;
 }
 
 static bool place(mg_node n, struct mg_pos *ret) {
