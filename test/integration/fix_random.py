@@ -243,6 +243,7 @@ def file_text():
         text += begin + part
     ends = ["\n", "\n", "", "\n\n"]
     text += random.choice(ends if parts[-1][0][0] == "{" or text[0] == "{" else ends + ["\n# end\n", "\n...\n"])
+    text = text.replace("-\t#", "- #")  # no tab behind a dash
     if random.random() < 0.15:
         text = text.replace("\n", "\r\n")
     if random.random() < 0.05:

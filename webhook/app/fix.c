@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app/command.h"
@@ -44,12 +45,26 @@ static void begin(void *ctx, const struct mg_judge *judge) {
   mg_judge_like(&fix->judge, judge);
 }
 
-/* What is written must come of what is there now: the same file under another name may have been written just before. */
+/* The file is as it was, and so is what was found in it. */
+static int not_fixed(struct fix *fix, struct mg_judged *file, const char *what, const char *why) {
+  struct mg_judged_item *item = MG_NEW(&fix->fixer.kept, struct mg_judged_item);
+  mg_str text = mg_arena_printf(&fix->fixer.kept, "not fixed: %s: %s", what, why);
+  if (!item || !text.p) return MG_E_NOMEM;
+  item->kind = MG_JUDGED_ERROR;
+  item->error = (struct mg_report_error){.file = file->path, .message = text};
+  *file->end = item;
+  file->end = &item->next;
+  return 0;
+}
+
+/* What is written must come of what is there now: the same file under another name may have been written just before. A pipe
+ * cannot be read twice, and is refused when it is to be written. */
 static int catch_up(struct fix *fix, struct mg_judged *file, struct mg_err *err) {
-  struct mg_err why = {0};
-  if (is_standard(file->path) || !mg_fixer_has_work(&fix->fixer, file)) return 0;
-  if (mg_input_read(file->path, &fix->now, &why) < 0) return mg_err_set(err, why.code, "%s: %s", file->path, why.text);
-  if (mg_str_eq(mg_buf_str(&fix->now), file->source)) return 0;
+  struct stat info;
+  if (is_standard(file->path) || fix->o->diff || !mg_fixer_has_work(&fix->fixer, file)) return 0;
+  if (stat(file->path, &info) == 0 && !S_ISREG(info.st_mode)) return 0;
+  int code = mg_input_read(file->path, &fix->now, err);
+  if (code < 0 || mg_str_eq(mg_buf_str(&fix->now), file->source)) return code;
   return mg_judge_text(&fix->judge, file->path, mg_buf_str(&fix->now), file, err);
 }
 
@@ -68,27 +83,16 @@ static void tell(const char *path) {
   fprintf(stderr, "mlgate fix: %.*s: changed\n", MG_FMT(mg_buf_str(&line)));
 }
 
-/* The file is as it was, and so is what was found in it. */
-static int not_written(struct fix *fix, struct mg_judged *file, const struct mg_judged *before, const char *why) {
-  struct mg_judged_item *item = MG_NEW(&fix->fixer.kept, struct mg_judged_item);
-  mg_str text = mg_arena_printf(&fix->fixer.kept, "not fixed: it cannot be written: %s", why);
-  if (!item || !text.p) return MG_E_NOMEM;
-  *file = *before;
-  if (!file->items) file->end = &file->items;
-  item->kind = MG_JUDGED_ERROR;
-  item->error = (struct mg_report_error){.file = file->path, .message = text};
-  *file->end = item;
-  file->end = &item->next;
-  return 0;
-}
-
 static int write_back(struct fix *fix, struct mg_judged *file, const struct mg_judged *before, struct mg_err *err) {
   struct mg_err why = {0};
   bool changed = !mg_str_eq(file->source, before->source);
   if (fix->o->diff) return changed ? show_diff(fix, file, before->source, err) : 0;
   if (is_standard(file->path)) return mg_write_all(fix->out, file->source, err);
   if (!changed) return 0;
-  if (mg_replace_file(file->path, file->source, &why) < 0) return not_written(fix, file, before, why.text);
+  if (mg_replace_file(file->path, file->source, &why) < 0) {
+    *file = *before;
+    return not_fixed(fix, file, "it cannot be written", why.text);
+  }
   tell(file->path);
   fix->written++;
   return 0;
@@ -97,8 +101,10 @@ static int write_back(struct fix *fix, struct mg_judged *file, const struct mg_j
 static int judged(void *ctx, struct mg_judged *file, struct mg_err *err) {
   struct fix *fix = ctx;
   if (!file->read) return 0;
-  int code = catch_up(fix, file, err);
-  if (code < 0) return code;
+  struct mg_err why = {0};
+  int code = catch_up(fix, file, &why);
+  if (code == MG_E_IO || code == MG_E_LIMIT) return not_fixed(fix, file, "it cannot be read again", why.text);
+  if (code < 0) return mg_err_set(err, code, "%s", why.text);
   const struct mg_judged before = *file;
   code = mg_fixer_run(&fix->fixer, file, err);
   return code < 0 ? code : write_back(fix, file, &before, err);
