@@ -276,7 +276,8 @@ static void keep_results(struct mg_judged *file, const struct mg_report_result *
 }
 
 /* What tells them apart later, when the text that they were read from is gone. */
-static int note_results(struct mg_arena *arena, const struct mg_judged *file, struct mg_report_result **ret, uint32_t *ret_count) {
+static int note_results(struct mg_arena *arena, const struct mg_judged *file, struct mg_report_result **ret,
+                        uint32_t *ret_count) {
   uint32_t count = 0;
   for (const struct mg_judged_item *item = file->items; item; item = item->next) count += item->kind == MG_JUDGED_RESULT;
   struct mg_report_result *all = MG_NEW_N(arena, struct mg_report_result, count + 1);

@@ -30,7 +30,7 @@ struct mg_limits {
 struct mg_lines {
   uint32_t *starts;
   uint32_t count;
-  uint32_t line, offset, column; /* the position asked for last: the next one is mostly behind it, perhaps in a line of megabytes */
+  uint32_t line, offset, column; /* asked for last: the next is mostly behind it, perhaps in one long line */
 };
 
 struct mg_doc {

@@ -340,7 +340,8 @@ static int rewrite(struct work *w, mg_node parent, mg_node child, mg_node value)
   struct mg_buf text;
   mg_buf_init(&text, w->to->arena, TEXT_MAX);
   while (end > start && is_break(w->source.p[end - 1])) end--;
-  if (start == end && !is_blank(byte_at(w, start - 1))) mg_buf_byte(&text, ' ');
+  bool as_key = mg_is(old, MG_ARRAY) && !is_flow(w, parent) && !is_flow(w, old); /* dashes may stand as far left as their key */
+  if (as_key || (start == end && !is_blank(byte_at(w, start - 1)))) mg_buf_byte(&text, ' ');
   if (mg_kind_of(old) < MG_ARRAY && mg_kind_of(value) < MG_ARRAY)
     put_scalar_like(w, &text, byte_at(w, start), value, &layout);
   else
