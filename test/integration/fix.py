@@ -43,6 +43,7 @@ HEAD = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n"
 MAIN = "  containers:\n  - name: main\n    image: a\n    resources: {limits: {nvidia.com/gpu: 1}}\n"
 BLOCK = "  tolerations:\n  - key: nvidia.com/gpu\n    operator: Exists\n    effect: NoSchedule\n"
 JSON = '{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [%s]%s}}'
+ADDED = ', "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]'
 ONE = '{"name": "main", "image": "a", "resources": {"limits": {"nvidia.com/gpu": 1}}}'
 
 
@@ -62,13 +63,14 @@ STYLES = [
      HEAD + "spec:\n" + MAIN + "  tolerations:\n  -   key: a\n      operator: Exists\n"
      "  -   key: nvidia.com/gpu\n      operator: Exists\n      effect: NoSchedule\n"),
     ("comments behind and below stay where they are", POLICY, [],
-     HEAD + "spec:   # s\n" + MAIN + "    # m\n  # e\n# end\n", HEAD + "spec:   # s\n" + MAIN + BLOCK + "    # m\n  # e\n# end\n"),
+     HEAD + "spec:   # s\n" + MAIN + "    # m\n  # e\n# end\n",
+     HEAD + "spec:   # s\n" + MAIN + "    # m\n" + BLOCK + "  # e\n# end\n"),
     ("no newline at the end", POLICY, [], HEAD + "spec:\n" + MAIN[:-1], HEAD + "spec:\n" + MAIN + BLOCK[:-1]),
     ("carriage returns and a byte order mark", POLICY, [], "\ufeff" + (HEAD + "spec:\n" + MAIN).replace("\n", "\r\n"),
      "\ufeff" + (HEAD + "spec:\n" + MAIN + BLOCK).replace("\n", "\r\n")),
     ("brackets", POLICY, [], HEAD + "spec: " + JSON[JSON.index('{"containers'):-1].replace("%s", ONE, 1).replace("%s", "") + "\n",
      HEAD + "spec: " + JSON[JSON.index('{"containers'):-1].replace("%s", ONE, 1)
-     .replace("%s", ', "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]') + "\n"),
+     .replace("%s", ADDED) + "\n"),
     ("brackets of a list, with spaces and a comment", POLICY, [],
      HEAD + "spec:\n" + MAIN + "  tolerations: [ {key: a, operator: Exists} ]  # t\n",
      HEAD + "spec:\n" + MAIN + "  tolerations: [ {key: a, operator: Exists}, " + TOLERATION + " ]  # t\n"),
@@ -85,12 +87,11 @@ STYLES = [
     ("nothing behind the colon", POLICY, [], HEAD + "spec:\n  tolerations:\n" + MAIN,
      HEAD + "spec:\n" + BLOCK + MAIN),
     ("JSON in one line", POLICY, [], JSON % (ONE, ""),
-     JSON % (ONE, ', "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]')),
+     JSON % (ONE, ADDED)),
     ("JSON without spaces", POLICY, [], json.dumps(json.loads(JSON % (ONE, "")), separators=(",", ":")) + "\n",
-     json.dumps(json.loads(JSON % (ONE, ', "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]'
-                                   )), separators=(",", ":")) + "\n"),
+     json.dumps(json.loads(JSON % (ONE, ADDED)), separators=(",", ":")) + "\n"),
     ("JSON with tabs", POLICY, [], tab(JSON % (ONE, "")),
-     tab(JSON % (ONE, ', "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]'))),
+     tab(JSON % (ONE, ADDED))),
     ("an empty list in JSON with tabs", POLICY, [], tab(JSON % (ONE, ', "tolerations": [], "hostIPC": false')),
      tab(JSON % (ONE, ', "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}], '
                  '"hostIPC": false'))),
@@ -108,8 +109,7 @@ STYLES = [
      "apiVersion: kubeflow.org/v1\nkind: PyTorchJob\nmetadata: {name: p}\nspec:\n  pytorchReplicaSpecs:\n    Master: &r\n"
      "      template: {spec: {containers: [" + ONE + "]}}\n    Worker: *r\n",
      "apiVersion: kubeflow.org/v1\nkind: PyTorchJob\nmetadata: {name: p}\nspec:\n  pytorchReplicaSpecs:\n    Master: &r\n"
-     "      template: {spec: {containers: [" + ONE + "], tolerations: [{key: nvidia.com/gpu, operator: Exists, effect: NoSchedule}"
-     "]}}\n    Worker: *r\n"),
+     "      template: {spec: {containers: [" + ONE + "], tolerations: [" + TOLERATION + "]}}\n    Worker: *r\n"),
     ("a class, quoted as the old one, and the number goes", CLASS_POLICY, [],
      HEAD + "spec:\n  priority: 5 # p\n  priorityClassName: 'old' # c\n  # k\n  preemptionPolicy: Never\n  containers: []\n",
      HEAD + "spec:\n  priorityClassName: 'ml-training' # c\n  # k\n  containers: []\n"),
@@ -119,7 +119,8 @@ STYLES = [
      JSON % ("", ', "priorityClassName": "ml-training"')),
     ("text of several lines", TEXT_POLICY, [], "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\nspec:\n" + MAIN,
      "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  annotations:\n    text: |\n      two\n      lines\nspec:\n" + MAIN),
-    ("text of several lines at the end without a newline", TEXT_POLICY, [], "apiVersion: v1\nkind: Pod\nspec: {}\nmetadata:\n  name: p",
+    ("text of several lines at the end without a newline", TEXT_POLICY, [],
+     "apiVersion: v1\nkind: Pod\nspec: {}\nmetadata:\n  name: p",
      'apiVersion: v1\nkind: Pod\nspec: {}\nmetadata:\n  name: p\n  annotations:\n    text: "two\\nlines\\n"'),
     ("a limit from the request", POLICY, ["--mend"],
      HEAD + "spec:\n  containers:\n  - name: main\n    resources:\n      requests:\n        nvidia.com/gpu: '2' # r\n",

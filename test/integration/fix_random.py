@@ -322,7 +322,7 @@ def one(folder, seed):
 
 def main():
     tap = harness.Tap()
-    seed, count = int(os.environ.get("SEED", "1")), int(os.environ.get("COUNT", "150"))
+    seed, count = int(os.environ.get("SEED", "1")), int(os.environ.get("COUNT", "100"))
     with tempfile.TemporaryDirectory() as folder:
         with open(os.path.join(folder, "policy.yaml"), "w", encoding="utf-8") as file:
             file.write(POLICIES)

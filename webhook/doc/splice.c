@@ -275,19 +275,32 @@ static int put_block(struct work *w, struct mg_buf *text, mg_node first, mg_node
   return text->failed ? no_memory(w) : 0;
 }
 
+/* Behind the comments that stand further right than `column` in the next lines: they are about what is above them. */
+static uint32_t skip_comments(const struct work *w, uint32_t line_end, size_t column) {
+  uint32_t end = line_end;
+  while (end < w->source.n) {
+    uint32_t start = end + (uint32_t)break_at(w, end).n, mark = start;
+    while (byte_at(w, mark) == ' ') mark++;
+    if (byte_at(w, mark) != '#' || mark - start <= column) break;
+    for (end = mark; end < w->source.n && !is_break(w->source.p[end]);) end++;
+  }
+  return end;
+}
+
 /* What stands at the end of a source whose last line is not ended: a block scalar there is not the same to every reader. */
 static bool is_unended(const struct work *w, uint32_t behind) {
   uint32_t end;
-  return ends_line(w, behind, &end) && end == w->source.n && end > 0 && !is_break(w->source.p[end - 1]);
+  return ends_line(w, behind, &end) && skip_comments(w, end, 0) == w->source.n && end > 0 && !is_break(w->source.p[end - 1]);
 }
 
 /* Lines behind the line in which something ends. A block scalar that keeps its line breaks ends behind them. */
-static int add_lines(struct work *w, uint32_t behind, mg_str lines) {
+static int add_lines(struct work *w, uint32_t behind, size_t column, mg_str lines) {
   struct mg_buf text;
   uint32_t end = behind;
   bool at_break = behind > 0 && is_break(w->source.p[behind - 1]);
   mg_buf_init(&text, w->to->arena, TEXT_MAX);
   if (!at_break && !ends_line(w, behind, &end)) return refuse(w, end, "more stands behind it in its line");
+  if (!at_break) end = skip_comments(w, end, column);
   mg_str newline = at_break ? break_before(w, behind) : newline_of(w, end);
   if (!at_break) mg_buf_put(&text, newline), lines.n--;
   put_lines(&text, lines, newline);
@@ -300,7 +313,7 @@ static int add_block(struct work *w, mg_node container, uint32_t behind, mg_node
   mg_buf_init(&text, w->to->arena, TEXT_MAX);
   layout.no_blocks = is_unended(w, behind);
   int code = put_block(w, &text, first, end, &layout);
-  return code ? code : add_lines(w, behind, mg_buf_str(&text));
+  return code ? code : add_lines(w, behind, layout.column, mg_buf_str(&text));
 }
 
 /* Items before the first: at the first dash, whose line has its indentation already. */
@@ -360,7 +373,7 @@ static int open_block(struct work *w, mg_node parent, mg_node key, mg_node value
   layout.column += mg_is(value, MG_ARRAY) ? layout.list_step : layout.step;
   int code = put_block(w, &text, mg_first(value), (mg_node){0}, &layout);
   if (code == 0 && end > start) code = add(w, before_blanks(w, start), end, (mg_str){0});
-  return code ? code : add_lines(w, end, mg_buf_str(&text));
+  return code ? code : add_lines(w, end, layout.column, mg_buf_str(&text));
 }
 
 static int replace(struct work *w, mg_node container, mg_node key) {
