@@ -207,7 +207,7 @@ int mg_baseline_write(struct mg_baseline *b, const char *path, struct mg_err *er
     if (mg_count(list) > MG_BASELINE_MAX)
       code = mg_err_set(err, MG_E_LIMIT, "%s: more than %d findings", path, MG_BASELINE_MAX);
     else if (arena.failed || text.failed) code = MG_E_NOMEM;
-    else code = mg_replace_file(path, mg_buf_str(&text), err);
+    else if ((code = mg_replace_file(path, mg_buf_str(&text), err)) < 0) code = mg_err_wrap(err, "%s", path);
   }
   mg_arena_fini(&arena);
   return code == MG_E_NOMEM ? mg_err_set(err, code, "%s: too many findings, or out of memory", path) : code;

@@ -24,6 +24,7 @@ int mg_command_print(const struct mg_buf *text);
 extern const struct mg_command mg_command_serve;
 extern const struct mg_command mg_command_check;
 extern const struct mg_command mg_command_test;
+extern const struct mg_command mg_command_fix;
 extern const struct mg_command mg_command_certs;
 extern const struct mg_command mg_command_manifests;
 extern const struct mg_command mg_command_schema;

@@ -235,7 +235,7 @@ static int judge_documents(struct document *d, const struct mg_input *input, str
   return code;
 }
 
-static void judge_text(struct mg_judge *judge, const struct mg_input *input, struct mg_judged *file) {
+static void judge_source(struct mg_judge *judge, const struct mg_input *input, struct mg_judged *file) {
   struct mg_err err = {0};
   struct mg_read how = {
       .limits = {MG_INPUT_MAX_BYTES, MG_JUDGE_DEPTH, MG_JUDGE_CELLS}, .file = file->path, .last_wins = true};
@@ -308,9 +308,17 @@ int mg_judge_file(struct mg_judge *judge, const struct mg_input *input, struct m
   ret->end = &ret->items;
   ret->read = !input->problem && read_input(judge, input->path, &why) == 0;
   ret->source = ret->read ? mg_buf_str(&judge->text) : (mg_str){0};
-  if (ret->read) judge_text(judge, input, ret);
+  if (ret->read) judge_source(judge, input, ret);
   else add_error(judge, ret, 0, 0, mg_str_of(input->problem ? input->problem : why.text));
   return ret->failed || judge->text.failed ? mg_err_set(err, MG_E_NOMEM, "%s: out of memory", input->path) : 0;
+}
+
+int mg_judge_text(struct mg_judge *judge, const char *path, mg_str text, struct mg_judged *ret, struct mg_err *err) {
+  mg_arena_reset(&judge->arena);
+  *ret = (struct mg_judged){.path = path, .read = true, .source = text};
+  ret->end = &ret->items;
+  judge_source(judge, &(struct mg_input){.path = path}, ret);
+  return ret->failed ? mg_err_set(err, MG_E_NOMEM, "%s: out of memory", path) : 0;
 }
 
 int mg_judge_init(struct mg_judge *judge, const struct mg_snapshot *snapshot, const struct mg_request *usual,

@@ -66,3 +66,6 @@ int mg_judge_ask(struct mg_judge *judge, const struct mg_input *input, struct mg
 /* Of an input with changes, the objects that they touch. What is wrong with the file is in ret, which holds until the next file;
  * MG_E_NOMEM: there is no sense in going on. */
 int mg_judge_file(struct mg_judge *judge, const struct mg_input *input, struct mg_judged *ret, struct mg_err *err);
+
+/* The same of a text that the caller has, and keeps as long as ret. */
+int mg_judge_text(struct mg_judge *judge, const char *path, mg_str text, struct mg_judged *ret, struct mg_err *err);

@@ -28,6 +28,7 @@ static const struct mg_command command_help = {
 const struct mg_command *const mg_commands[] = {
     &mg_command_serve,
     &mg_command_check,
+    &mg_command_fix,
     &mg_command_test,
     &mg_command_certs,
     &mg_command_manifests,

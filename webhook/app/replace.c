@@ -11,21 +11,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int write_all(int fd, mg_str text) {
-  while (text.n) {
-    ssize_t n = write(fd, text.p, text.n);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return -1;
-    text = mg_str_from(text, (size_t)n);
+static int failed(struct mg_err *err) {
+  return mg_err_set(err, MG_E_IO, "%s", strerror(errno));
+}
+
+int mg_write_all(int fd, mg_str content, struct mg_err *err) {
+  for (size_t done = 0; done < content.n;) {
+    ssize_t n = write(fd, content.p + done, content.n - done);
+    if (n < 0 && errno != EINTR) return failed(err);
+    if (n > 0) done += (size_t)n;
   }
   return 0;
 }
 
-static int write_through(const char *path, mg_str text) {
+static int write_through(const char *path, mg_str content, struct mg_err *err) {
   int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
-  if (fd < 0) return errno;
-  int why = write_all(fd, text) == 0 ? 0 : errno;
-  return close(fd) == 0 || why ? why : errno;
+  if (fd < 0) return failed(err);
+  int code = mg_write_all(fd, content, err);
+  return close(fd) != 0 && code == 0 ? failed(err) : code;
 }
 
 static mode_t usual_mode(void) {
@@ -34,25 +37,34 @@ static mode_t usual_mode(void) {
   return 0666 & ~mask;
 }
 
-static int write_beside(const char *path, mode_t mode, mg_str text) {
-  char temporary[PATH_MAX];
-  int n = snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
-  if (n < 0 || (size_t)n >= sizeof temporary) return ENAMETOOLONG;
-  int fd = mkostemp(temporary, O_CLOEXEC);
-  if (fd < 0) return errno;
-  int why = write_all(fd, text) != 0 || fchmod(fd, mode) != 0 ? errno : 0;
-  if (close(fd) != 0 && !why) why = errno;
-  if (!why && rename(temporary, path) != 0) why = errno;
-  if (why) unlink(temporary);
-  return why;
+/* The owner first: changing it may take bits of the mode away. */
+static int fill(int fd, mg_str content, const struct stat *like, struct mg_err *err) {
+  int code = mg_write_all(fd, content, err);
+  if (code < 0) return code;
+  if (like && fchown(fd, like->st_uid, like->st_gid) != 0 && errno != EPERM) return failed(err);
+  return fchmod(fd, like ? like->st_mode & 07777 : usual_mode()) != 0 || fsync(fd) != 0 ? failed(err) : 0;
 }
 
-int mg_replace_file(const char *path, mg_str text, struct mg_err *err) {
+/* like: the file that is there, or NULL. */
+static int write_beside(const char *path, mg_str content, const struct stat *like, struct mg_err *err) {
+  char temporary[PATH_MAX];
+  const char *slash = strrchr(path, '/');
+  int n = snprintf(temporary, sizeof temporary, "%.*s.mlgate-XXXXXX", slash ? (int)(slash + 1 - path) : 0, path);
+  if (n < 0 || (size_t)n >= sizeof temporary) return mg_err_set(err, MG_E_LIMIT, "path too long");
+  int fd = mkostemp(temporary, O_CLOEXEC);
+  if (fd < 0) return mg_err_set(err, MG_E_IO, "no file can be made beside it: %s", strerror(errno));
+  int code = fill(fd, content, like, err);
+  if (close(fd) != 0 && code == 0) code = failed(err);
+  if (code == 0 && rename(temporary, path) != 0) code = failed(err);
+  if (code < 0) unlink(temporary);
+  return code;
+}
+
+int mg_replace_file(const char *path, mg_str content, struct mg_err *err) {
   char real[PATH_MAX];
   struct stat info;
-  bool there = stat(path, &info) == 0;
-  const char *to = there && realpath(path, real) ? real : path;
-  int why = there && !S_ISREG(info.st_mode) ? write_through(path, text)
-                                            : write_beside(to, there ? info.st_mode & 07777 : usual_mode(), text);
-  return why ? mg_err_set(err, MG_E_IO, "%s: %s", path, strerror(why)) : 0;
+  if (stat(path, &info) != 0) return errno == ENOENT ? write_beside(path, content, NULL, err) : failed(err);
+  if (!S_ISREG(info.st_mode)) return write_through(path, content, err);
+  if (!realpath(path, real) || access(real, W_OK) != 0) return failed(err);
+  return write_beside(real, content, &info, err);
 }

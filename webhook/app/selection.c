@@ -197,6 +197,7 @@ static int judge_all(struct run *run, const struct mg_strings *args, struct mg_e
   if (code == 0) code = find_inputs(run, &inputs, args, err);
   if (code == 0) code = open_registries(run, &asking, err);
   if (code == 0 && asking.session) code = ask_registries(judge, asking.session, &inputs, err);
+  if (code == 0 && run->visitor->begin) run->visitor->begin(run->visitor->ctx, judge);
   if (code == 0) code = judge_files(run, &inputs, err);
   if (code < 0) return code;
   mg_exceptions_report(run->report, judge->snapshot, run->matched, judge->now);

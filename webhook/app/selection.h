@@ -51,6 +51,7 @@ struct mg_selection {
 struct mg_selection_visitor {
   const char *command; /* for messages */
   void *ctx;
+  void (*begin)(void *ctx, const struct mg_judge *judge); /* NULL, or called once before any file: how all are judged */
   /* NULL: nothing is done beside the report. One that is there may write files that are judged later: there is one job then. */
   int (*judged)(void *ctx, struct mg_judged *file, struct mg_err *err);
 };

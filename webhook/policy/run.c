@@ -173,6 +173,7 @@ static void add_violation(struct mg_run *run, const struct mg_finding *f, const 
                              .where = f->where,
                              .object = run->eval->workload->object,
                              .fix = f->fix,
+                             .mend = f->mend,
                              .exception = e ? e->name : (mg_str){0},
                              .exempted_by = e,
                              .message = text};

@@ -25,6 +25,13 @@ struct mg_where {
   mg_str more[MG_WHERE_KEYS];
 };
 
+/* An edit that ends a violation and takes nothing from the author: `value`, of the same object, goes under `key` of what
+ * `where` says, or in its place where the key is empty. An absent value: there is none. */
+struct mg_mend {
+  mg_str key;
+  mg_node value;
+};
+
 struct mg_violation {
   struct mg_violation *next;
   const struct mg_policy *policy;
@@ -39,6 +46,7 @@ struct mg_violation {
   mg_node object;
   mg_str message;     /* what is there and what is wanted; the rule's own message stands before it */
   mg_str fix;         /* one line that mends it; may be empty */
+  struct mg_mend mend;
   mg_str exception;   /* name, when exempted */
   const struct mg_exception *exempted_by; /* the whole of it; NULL: not exempted */
 };
