@@ -49,6 +49,65 @@ int mg_changes_keep(const struct mg_changes *c, struct mg_inputs *inputs, struct
   return c->arena->failed ? mg_err_set(err, MG_E_NOMEM, "out of memory") : 0;
 }
 
+/* Where the line of that byte begins. */
+static size_t line_at(mg_str source, size_t at) {
+  while (at && source.p[at - 1] != '\n') at--;
+  return at;
+}
+
+static bool is_separator(mg_str source, size_t line) {
+  return mg_str_starts(mg_str_from(source, line), MG_S("---"));
+}
+
+/* Where documents begin alike, git may take the beginning of the one for that of the next: the lines that it tells of end with a
+ * beginning, and the same stands before them. True: it is so, and a document begins at *ret. */
+static bool has_slid(mg_str source, size_t at, mg_str tail, size_t *ret) {
+  if (tail.n > at || (tail.n && memcmp(source.p + at - tail.n, tail.p, tail.n) != 0)) return false;
+  size_t begin = at - tail.n;
+  if (begin && (source.p[begin - 1] != '\n' || !is_separator(source, line_at(source, begin - 1)))) return false;
+  *ret = begin;
+  return true;
+}
+
+/* What stands behind the last separator in these lines; p NULL: there is none. */
+static mg_str tail_of(mg_str source, size_t start, size_t end) {
+  for (size_t at = end; at > start;) {
+    size_t line = line_at(source, at - 1);
+    if (is_separator(source, line)) return (mg_str){source.p + at, end - at};
+    at = line;
+  }
+  return (mg_str){0};
+}
+
+static size_t next_line(mg_str source, size_t line) {
+  size_t next = line + mg_str_find(mg_str_from(source, line), '\n') + 1;
+  return next < source.n ? next : source.n;
+}
+
+/* Where a separator came first or last, what stands beside it may have lost lines to another document, or begins with others. */
+static struct mg_span widen(mg_str source, struct mg_span span) {
+  if (span.start == span.end) return span;
+  size_t last = line_at(source, span.end - 1);
+  if (is_separator(source, span.start) && span.start) span.start = line_at(source, span.start - 1);
+  if (is_separator(source, last)) span.end = next_line(source, span.end);
+  return span;
+}
+
+/* Documents that came or went as a whole change none beside them. Not to before `least`, where the change before this one
+ * ends. */
+static struct mg_span correct(mg_str source, const struct mg_change *change, struct mg_span span, size_t least) {
+  size_t at = span.start, begin;
+  mg_str tail = change->tail;
+  if (change->kind == MG_CHANGE_REPLACED) return widen(source, span);
+  if (change->kind == MG_CHANGE_ADDED) tail = tail_of(source, span.start, span.end);
+  else if (change->from) at = next_line(source, span.start);
+  bool slid = tail.p && has_slid(source, at, tail, &begin) && begin >= least;
+  if (change->kind == MG_CHANGE_GONE) return slid ? (struct mg_span){begin, begin} : span;
+  if (slid) return (struct mg_span){begin, span.end - tail.n};
+  bool at_end = span.end >= source.n || is_separator(source, span.end);
+  return at_end ? span : widen(source, span);
+}
+
 int mg_changes_spans(const struct mg_input *input, mg_str source, struct mg_arena *arena, struct mg_spans *ret) {
   const struct mg_changed *changed = input->changed;
   const struct mg_change *ranges = input->changes->ranges + changed->first;
@@ -60,7 +119,8 @@ int mg_changes_spans(const struct mg_input *input, mg_str source, struct mg_aren
     for (; line < ranges[i].from && at < source.n; line++) at += mg_str_find(mg_str_from(source, at), '\n') + 1;
     size_t behind = line, end = at; /* the next range may begin with the last line of this one */
     for (; behind <= ranges[i].to && end < source.n; behind++) end += mg_str_find(mg_str_from(source, end), '\n') + 1;
-    ret->items[i] = (struct mg_span){at, end < source.n ? end : source.n};
+    struct mg_span span = {at, end < source.n ? end : source.n};
+    ret->items[i] = correct(source, &ranges[i], span, i ? ret->items[i - 1].end : 0);
   }
   return 0;
 }

@@ -3,13 +3,16 @@
 #include "app/inputs.h"
 
 #define MG_CHANGES_FILES 1000000
-#define MG_CHANGES_RANGES 4000000
+#define MG_CHANGES_RANGES 2000000
 #define MG_CHANGES_PRINTED ((size_t)1 << 30) /* bytes that git may print; they are not kept */
 
 /* Lines of a file as it is now, 1-based. Where lines went without others in their place: the two around the gap, of which the
- * first may be 0, and the second one behind the end. */
+ * first may be 0, and the second one behind the end; or, where whole documents went, the place between the two, `to` being the
+ * line before `from`. */
 struct mg_change {
   uint32_t from, to;
+  enum { MG_CHANGE_REPLACED, MG_CHANGE_ADDED, MG_CHANGE_GONE } kind;
+  mg_str tail; /* of a gap: what went behind the last separator there; p NULL: there was none */
 };
 
 struct mg_changed {

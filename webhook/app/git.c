@@ -9,6 +9,7 @@
 #include "app/spawn.h"
 
 #define LINE_MAX_BYTES 16384 /* of a heading, which has a path */
+#define TAIL_MAX 4096 /* bytes of a document's beginning that git may take for those of another one */
 #define ANSWER_MAX ((size_t)1 << 20)
 #define WORDS_MAX 32
 
@@ -89,11 +90,16 @@ static int ask(struct mg_changes *c, const char *dir, const char *const *words, 
 
 struct comparison {
   struct mg_changes *changes;
-  uint64_t skip; /* lines of content */
-  bool listed;   /* the file at hand is */
-  bool remark;   /* the line at hand is git's own among the content: "\ No newline at end of file" */
-  size_t n;      /* of the heading at hand, or what has come of a line of content */
-  char line[LINE_MAX_BYTES];
+  uint64_t skip;  /* lines of content */
+  bool listed;    /* the file at hand is */
+  bool gap;       /* the lines at hand have none in their place */
+  bool edge;      /* the first of them separates documents */
+  bool separated, long_tail; /* one of them did; what came behind the last such is too long */
+  uint64_t hunk;  /* how many lines of content there were */
+  size_t tail_n;
+  char tail[TAIL_MAX];
+  size_t n;       /* of the line at hand */
+  char line[LINE_MAX_BYTES]; /* a heading; of content, how it begins */
 };
 
 /* As git writes a path with odd characters: in double quotes, with C's escapes. */
@@ -143,10 +149,15 @@ static int read_hunk(struct comparison *c, const char *p, struct mg_err *err) {
   uint64_t old_from, old_count, from, count;
   if (!read_side(&p, '-', &old_from, &old_count) || *p++ != ' ' || !read_side(&p, '+', &from, &count))
     return mg_err_set(err, MG_E_SYNTAX, "git tells changes in an unknown way");
-  c->skip = old_count + count;
+  c->skip = c->hunk = old_count + count;
+  c->gap = c->listed && !count;
+  c->edge = c->separated = c->long_tail = false;
+  c->tail_n = 0;
   if (!c->listed) return 0;
   uint64_t to = count ? from + count - 1 : from + 1;
-  return add_range(c->changes, (struct mg_change){(uint32_t)from, (uint32_t)to}, err);
+  struct mg_change change = {.from = (uint32_t)from, .to = (uint32_t)to};
+  change.kind = !count ? MG_CHANGE_GONE : old_count ? MG_CHANGE_REPLACED : MG_CHANGE_ADDED;
+  return add_range(c->changes, change, err);
 }
 
 static int read_heading(struct comparison *c, struct mg_err *err) {
@@ -162,13 +173,39 @@ static int too_long(struct mg_err *err) {
   return mg_err_set(err, MG_E_LIMIT, "git names a path of more than %d bytes", LINE_MAX_BYTES);
 }
 
-static void skip_content(struct comparison *c, mg_str part, bool whole) {
-  if (!c->n && part.n) c->remark = *part.p == '\\';
+static void add_tail(struct comparison *c, mg_str part) {
+  c->long_tail |= part.n > sizeof c->tail - c->tail_n;
+  if (c->long_tail) return;
+  memcpy(c->tail + c->tail_n, part.p, part.n);
+  c->tail_n += part.n;
+}
+
+/* Where lines went with the separator of a document first, what stands before them has not changed, nor what comes behind. */
+static int close_gap(struct comparison *c, struct mg_err *err) {
+  struct mg_change *last = &c->changes->ranges[c->changes->range_count - 1];
+  if (!c->gap) return 0;
+  if (c->edge) *last = (struct mg_change){.from = last->from + 1, .to = last->from, .kind = MG_CHANGE_GONE};
+  else if (c->separated && !c->long_tail) last->tail = mg_arena_dup(c->changes->arena, (mg_str){c->tail, c->tail_n});
+  return c->changes->arena->failed ? mg_err_set(err, MG_E_NOMEM, "out of memory") : 0;
+}
+
+static int skip_content(struct comparison *c, mg_str part, bool whole, struct mg_err *err) {
+  const mg_str separator = MG_S("----"); /* git's minus, and three */
+  if (c->n < separator.n) memcpy(c->line + c->n, part.p, part.n < separator.n - c->n ? part.n : separator.n - c->n);
+  if (c->separated) add_tail(c, mg_str_from(part, c->n == 0));
   c->n += part.n;
-  if (!whole) return;
-  c->skip -= !c->remark;
-  c->remark = false;
+  if (!whole) return 0;
+  if (c->separated) add_tail(c, MG_S("\n"));
+  bool remark = c->n && *c->line == '\\';
+  if (remark) c->long_tail = true; /* there is no such line before it */
+  if (!remark && c->n >= separator.n && memcmp(c->line, separator.p, separator.n) == 0) {
+    c->edge |= c->skip == c->hunk;
+    c->separated = true;
+    c->tail_n = 0;
+  }
+  c->skip -= !remark;
   c->n = 0;
+  return c->skip ? 0 : close_gap(c, err);
 }
 
 static int compare(void *ctx, mg_str piece, struct mg_err *err) {
@@ -178,7 +215,7 @@ static int compare(void *ctx, mg_str piece, struct mg_err *err) {
     mg_str part = {piece.p, mg_str_find(piece, '\n')};
     bool whole = part.n < piece.n;
     if (c->skip) {
-      skip_content(c, part, whole);
+      code = skip_content(c, part, whole, err);
     } else {
       if (part.n >= LINE_MAX_BYTES - c->n) return too_long(err);
       memcpy(c->line + c->n, part.p, part.n);
