@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "app/cases.h"
+#include "report/markup.h"
 
 #define TEXT_MAX ((size_t)512 << 20)
 
@@ -114,29 +115,13 @@ static void as_text(struct mg_buf *out, const struct told *t) {
 
 /* ---- JUnit ---- */
 
-/* Text or attribute; what XML has no form for becomes U+FFFD. */
-static void put_xml(struct mg_buf *out, mg_str s) {
-  static const struct {
-    char c;
-    const char *as;
-  } names[] = {{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}};
-  for (size_t i = 0; i < s.n; i++) {
-    const char *as = NULL;
-    for (size_t n = 0; n < sizeof names / sizeof *names; n++)
-      if (s.p[i] == names[n].c) as = names[n].as;
-    if (s.n - i >= 3 && memcmp(s.p + i, "\xEF\xBF", 2) == 0 && (unsigned char)s.p[i + 2] >= 0xBE) as = "\xEF\xBF\xBD", i += 2;
-    if (as) mg_buf_put(out, mg_str_of(as));
-    else mg_buf_byte(out, s.p[i]);
+static void put_lines(struct mg_buf *out, mg_str s) {
+  while (s.n) {
+    size_t n = mg_str_find(s, '\n');
+    mg_buf_markup(out, (mg_str){s.p, n});
+    if (n < s.n) mg_buf_byte(out, '\n');
+    s = mg_str_from(s, n + 1);
   }
-}
-
-/* One line, from whomever. */
-static void put_name(struct mg_buf *out, mg_str s) {
-  MG_BUF_AUTO clean;
-  mg_buf_init(&clean, NULL, TEXT_MAX);
-  mg_buf_clean(&clean, s);
-  out->failed |= clean.failed;
-  put_xml(out, mg_buf_str(&clean));
 }
 
 static void put_seconds(struct mg_buf *out, uint64_t ns) {
@@ -153,9 +138,9 @@ static void junit_case(struct mg_buf *out, const struct mg_case_result *r) {
   struct mg_pos pos = place_of(r);
   bool broken = r->state == MG_CASE_BROKEN;
   mg_buf_lit(out, "    <testcase classname=\"");
-  put_name(out, mg_str_of(r->test->file->path));
+  mg_buf_markup(out, mg_str_of(r->test->file->path));
   mg_buf_lit(out, "\" name=\"");
-  put_name(out, r->c->name);
+  mg_buf_markup(out, r->c->name);
   mg_buf_byte(out, '"');
   put_seconds(out, r->ns);
   if (r->state != MG_CASE_FAILED && !broken) {
@@ -165,14 +150,14 @@ static void junit_case(struct mg_buf *out, const struct mg_case_result *r) {
   mg_str first = broken ? r->error : r->problems->text;
   first.n = mg_str_find(first, '\n');
   mg_buf_printf(out, ">\n      <%s type=\"%s\" message=\"", broken ? "error" : "failure", broken ? "error" : r->problems->key);
-  put_name(out, first);
+  mg_buf_markup(out, first);
   mg_buf_lit(out, "\">");
-  put_name(out, mg_str_of(r->test->file->path));
+  mg_buf_markup(out, mg_str_of(r->test->file->path));
   mg_buf_printf(out, ":%u:%u\n", pos.line, pos.column);
-  if (broken) put_name(out, r->error);
+  if (broken) mg_buf_markup(out, r->error);
   if (broken && r->problems) mg_buf_byte(out, '\n');
   for (const struct mg_case_problem *p = r->problems; p; p = p->next) {
-    put_xml(out, p->text);
+    put_lines(out, p->text);
     if (p->next) mg_buf_byte(out, '\n');
   }
   mg_buf_printf(out, "</%s>\n    </testcase>\n", broken ? "error" : "failure");
@@ -180,11 +165,11 @@ static void junit_case(struct mg_buf *out, const struct mg_case_result *r) {
 
 static void junit_trouble(struct mg_buf *out, const struct mg_case_trouble *e) {
   mg_buf_lit(out, "    <testcase classname=\"");
-  put_name(out, mg_str_of(e->file));
+  mg_buf_markup(out, mg_str_of(e->file));
   mg_buf_lit(out, "\" name=\"can be read\" time=\"0\">\n      <error type=\"error\" message=\"");
-  put_name(out, e->text);
+  mg_buf_markup(out, e->text);
   mg_buf_lit(out, "\">");
-  put_name(out, mg_str_of(e->file));
+  mg_buf_markup(out, mg_str_of(e->file));
   mg_buf_printf(out, ":%u:%u</error>\n    </testcase>\n", e->line, e->column);
 }
 
@@ -206,7 +191,7 @@ static void as_junit(struct mg_buf *out, const struct told *t) {
   for (size_t from = 0, to; from < t->count; from = to) {
     to = same_test(t, from);
     mg_buf_lit(out, "  <testsuite name=\"");
-    put_name(out, t->results[from].test->test.name);
+    mg_buf_markup(out, t->results[from].test->test.name);
     junit_suite(out, to - from, count_of(t, from, to, MG_CASE_FAILED), count_of(t, from, to, MG_CASE_BROKEN),
                 time_of(t, from, to));
     for (size_t i = from; i < to; i++) junit_case(out, &t->results[i]);

@@ -9,7 +9,7 @@
 #include "app/fixer.h"
 #include "app/replace.h"
 #include "app/selection.h"
-#include "base/line_diff.h"
+#include "base/diff.h"
 
 #define DIFF_MAX ((size_t)512 << 20)
 
@@ -71,7 +71,7 @@ static int catch_up(struct fix *fix, struct mg_judged *file, struct mg_err *err)
 static int show_diff(struct fix *fix, const struct mg_judged *file, mg_str before, struct mg_err *err) {
   mg_str path = is_standard(file->path) ? MG_S("stdin") : mg_str_of(file->path);
   fix->diff.n = 0;
-  mg_line_diff(&fix->diff, path, before, file->source);
+  mg_diff_file(&fix->diff, path, before, file->source);
   if (fix->diff.failed) return mg_err_set(err, MG_E_NOMEM, "%s: the diff is too large, or out of memory", file->path);
   return mg_write_all(fix->out, mg_buf_str(&fix->diff), err);
 }
