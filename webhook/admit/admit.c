@@ -133,9 +133,9 @@ static mg_str annotate_violations(struct mg_arena *arena, const struct mg_verdic
 /* The policies that matched, in order. */
 static mg_str annotate_policies(struct mg_arena *arena, const struct mg_snapshot *snapshot, const struct mg_verdict *verdict) {
   struct mg_buf out;
-  uint32_t more = 0;
+  uint32_t more = 0, count = verdict->policy_results ? mg_snapshot_policy_count(snapshot) : 0;
   mg_buf_init(&out, arena, MOST_ANNOTATION + 32);
-  for (uint32_t p = 0; verdict->policy_results && p < mg_snapshot_policy_count(snapshot); p++) {
+  for (uint32_t p = 0; p < count; p++) {
     if (verdict->policy_results[p] == MG_RESULT_NO_MATCH) continue;
     mg_str name = mg_snapshot_policy(snapshot, p)->name;
     if (more || out.n + name.n + 1 > MOST_ANNOTATION) {
