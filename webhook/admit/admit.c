@@ -142,8 +142,11 @@ static mg_str annotate_policies(struct mg_arena *arena, const struct mg_snapshot
       more++;
       continue;
     }
-    if (out.n) mg_buf_byte(&out, ',');
-    mg_buf_put(&out, name);
+    char *to = mg_buf_room(&out, name.n + 1);
+    if (!to) break;
+    if (out.n) *to++ = ',', out.n++;
+    memcpy(to, name.p, name.n);
+    out.n += name.n;
   }
   if (more) mg_buf_printf(&out, ",+%u", more);
   return mg_buf_str(&out);
