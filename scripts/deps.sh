@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# deps.sh GROUP...   installs the Debian packages that are missing; the groups are build, test, lint and registry.
+# deps.sh GROUP...   installs the Debian packages that are missing; the groups are build, test, lint, bench and registry.
 # Says nothing if all are there.
 set -euo pipefail
 
@@ -7,6 +7,7 @@ declare -A packages=(
   [build]="gcc libc6-dev make pkg-config libmicrohttpd-dev libssl-dev libjansson-dev libyaml-dev libpcre2-dev
            libcurl4-openssl-dev libgnutls28-dev zlib1g-dev libzstd-dev ca-certificates"
   [test]="libcmocka-dev curl jq openssl python3 python3-yaml python3-jsonpatch python3-jsonschema"
+  [bench]="valgrind"
   [lint]="clang shellcheck"
   [registry]="docker-registry skopeo buildah" # a service would start with the next boot: for machines that are thrown away
 )

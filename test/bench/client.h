@@ -1,6 +1,7 @@
 /* What the clients of the benchmark share: a request as an API server sends it, TLS 1.3 connections, answers. */
 #pragma once
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <signal.h>
 #include <stdint.h>
@@ -50,9 +51,10 @@ static SSL_CTX *make_context(void) {
 
 static SSL *connect_to(SSL_CTX *context, uint16_t port) {
   struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
-  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
   SSL *ssl = SSL_new(context);
   if (fd < 0 || connect(fd, (const struct sockaddr *)&at, sizeof at) != 0) die("cannot connect");
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* as Go's, which an API server is */
   if (!ssl || SSL_set_fd(ssl, fd) != 1 || SSL_connect(ssl) != 1) die("no TLS");
   return ssl;
 }
@@ -74,7 +76,9 @@ static void read_answer(SSL *ssl) {
     const char *end = strstr(answer, "\r\n\r\n"), *length = strstr(answer, "Content-Length:");
     if (end && length) want = (size_t)(end + 4 - answer) + strtoul(length + 15, NULL, 10);
   }
-  if (strncmp(answer, "HTTP/1.1 200", 12) != 0 || (size_t)n != want) die("an answer other than 200");
+  if (strncmp(answer, "HTTP/1.1 200", 12) == 0 && (size_t)n == want) return;
+  fprintf(stderr, "%.400s\n", answer);
+  die("an answer other than 200");
 }
 
 static double now_us(clockid_t clock) {
