@@ -201,7 +201,7 @@ rolling: deps  ## SIGTERM at full load beside a second replica (TIMES=100)
 ABUSED = MLGATE='$(CURDIR)/$(BIN)' MLGATE_BUILD='$(CURDIR)/$(B)' VARIANT='$(VARIANT)' PYTHONDONTWRITEBYTECODE=1
 
 bench:  ## benchmarks, beside other servers in the same run (Go 1.26 for one of them; PART=compare|mallocs|start|micro; QUICK=1)
-	@scripts/deps.sh build test bench
+	@scripts/deps.sh build test
 	@$(MAKE) $(JOBS) build/mlgate
 	@test/bench/run.sh build/mlgate $(PART)
 
