@@ -205,8 +205,8 @@ bench:  ## benchmarks, beside other servers in the same run (Go 1.26 for one of 
 	@$(MAKE) $(JOBS) build/mlgate
 	@test/bench/run.sh build/mlgate $(PART)
 
-drawings:  ## docs/benchmarks.svg, out of what make bench measured last
-	@test/bench/draw.py build/bench.json docs/benchmarks.svg
+drawings:  ## docs/benchmarks.md and its drawing, out of what make bench measured last
+	@test/bench/draw.py build/bench.json docs/benchmarks.svg docs/benchmarks.md
 
 instructions:  ## instructions of the hot path, counted, against test/bench/instructions (UPDATE=1 writes it)
 	@scripts/deps.sh build test bench

@@ -260,6 +260,7 @@ def main():
             part(bench, ret["curves"])
     finally:
         bench.stop()
+    ret["load"] = round(os.getloadavg()[1], 1)
     ret["rounds"], ret["cpus"], ret["seconds"] = ROUNDS, os.cpu_count(), round(time.monotonic() - start)
     Path(sys.argv[3]).write_text(json.dumps(ret, indent=1) + "\n")
     show(ret)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Draws what compare.py measured: draw.py JSON SVG"""
+"""Draws what compare.py measured, and writes it as a page: draw.py JSON SVG PAGE"""
 import json
 import math
 import sys
@@ -63,10 +63,51 @@ def panel(x, y, title, lines):
 
 def heading(ret):
     mutate = ret["mutate"]
-    words = ", ".join(f"{NAMES[name]} {cost['least']:.1f} µs" for name, cost in mutate.items())
-    return [text(LEFT, 30, f"CPU of one review: {words}", size=15, more='font-weight="bold"'),
+    words = ", ".join(f"{NAMES[name]} {cost['least']:.0f} µs" for name, cost in mutate.items())
+    return [text(LEFT, 30, f"CPU of one review: {words}", size=14, more='font-weight="bold"'),
             text(LEFT, 52, f"/mutate, {ret['bytes']} bytes, TLS 1.3 keep-alive, policies/baseline, patch included; least of {ret['rounds']}"
                  f" turns in one run on {ret['cpus']} CPUs (make bench, make drawings)", size=11, colour="#555")]
+
+
+PAGE = """# Benchmarks
+
+<!-- written by make drawings out of what make bench measured last -->
+mlgate beside other servers: the same bodies, the same policies, one run, in turns, so that what else the machine does meets them alike.
+Figures of different runs are not to be compared; ratios of one run are.
+
+- **libmicrohttpd echo**: mlgate's own server, limits and TLS, and a constant answer of 1.5 KB instead of a review.
+- **OpenSSL echo**: one thread, epoll, OpenSSL, and of HTTP only where a request ends (`test/bench/bare.c`).
+- **webhook in Go**: `net/http`, the types of `k8s.io/api`, the rules of `policies/baseline` and patch operations written by hand
+  (`test/bench/go`). It must answer with the same operations as mlgate, or there is no figure.
+
+CPU is what the process was charged for, user and system; the least of the turns, and their median in brackets.
+
+![CPU of one review by policies, bytes, containers and connections](benchmarks.svg)
+
+"""
+
+
+def table(head, rows):
+    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in [head, ["---"] * len(head), *rows]) + "\n"
+
+
+def page(ret):
+    parts = [PAGE]
+    for path in ("mutate", "validate"):
+        rows = [(NAMES[name], f"{cost['least']:.1f} ({cost['median']:.1f})", f"{1e6 / cost['least']:,.0f}",
+                 f"{cost['ratio']:.2f} ({cost['ratio_median']:.2f})" if "ratio" in cost else "") for name, cost in ret[path].items()]
+        parts.append(table([f"`/{path}`, {ret['bytes']} bytes", "µs of CPU", "in a CPU second", "mlgate ÷ it"], rows))
+    rows = [(NAMES[name], f"{at['rate']:,}, {'half of its own most' if what == 'half' else 'the same for all'}",
+             *[f"{at[p]:,.0f}" for p in ("p50", "p99", "p999")]) for name, kinds in ret["latency"].items() for what, at in kinds.items()]
+    parts.append("Latency in an open loop, µs from when a review was due; client and server share the CPUs:\n\n" +
+                 table(["", "a second", "p50", "p99", "p99.9"], rows))
+    for title, lines in ret["curves"].items():
+        points = [n for n, _ in next(iter(lines.values()))]
+        rows = [(NAMES.get(name, name), *[f"{us:,.1f}" for _, us in values]) for name, values in lines.items()]
+        parts.append(table([f"µs by {title}", *map(short, points)], rows))
+    parts.append(f"Resident: {ret['memory']['started']} MiB started, {ret['memory']['loaded']} MiB after load. {ret['rounds']} turns on"
+                 f" {ret['cpus']} CPUs, load {ret['load']} while it ran.\n")
+    return "\n".join(parts)
 
 
 def main():
@@ -76,6 +117,8 @@ def main():
         out += panel(LEFT + at % 2 * (WIDTH + GAP), TOP + at // 2 * (HEIGHT + 110), title, lines)
     wide, high = LEFT + 2 * WIDTH + GAP + 30, TOP + 2 * (HEIGHT + 110)
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" font-family="sans-serif">'
+    Path(sys.argv[3]).parent.mkdir(exist_ok=True)
+    Path(sys.argv[3]).write_text(page(ret))
     target = Path(sys.argv[2])
     target.parent.mkdir(exist_ok=True)
     target.write_text("\n".join([head, f'<rect width="{wide}" height="{high}" fill="white"/>', *out, "</svg>"]) + "\n")

@@ -17,7 +17,7 @@ static void put(struct mg_buf *text, mg_node n) {
   mg_buf_byte(text, '\n');
 }
 
-static bool read(const struct mg_policy *policy, struct mg_arena *scratch, struct selection *ret) {
+static bool read_selection(const struct mg_policy *policy, struct mg_arena *scratch, struct selection *ret) {
   struct mg_buf text;
   mg_node spec = MG_GET(policy->at, "spec");
   *ret = (struct selection){.match = MG_GET(spec, "match"), .exclude = MG_GET(spec, "exclude")};
@@ -42,7 +42,7 @@ static void share(struct mg_snapshot *s, struct selection *all, uint32_t *slots,
   for (uint32_t p = 0; p < s->policy_count; p++) {
     struct mg_policy *policy = &s->policies[p], *first;
     policy->shared = MG_NOT_SHARED;
-    if (!read(policy, scratch, &all[p])) continue;
+    if (!read_selection(policy, scratch, &all[p])) continue;
     uint32_t at = (uint32_t)all[p].hash & (slot_count - 1);
     while (slots[at] && !same(&all[slots[at] - 1], &all[p])) at = (at + 1) & (slot_count - 1);
     if (!slots[at]) {
