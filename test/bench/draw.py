@@ -48,7 +48,8 @@ def panel(x, y, title, lines):
         at = up(10 ** decade)
         out += [line(x, at, x + WIDTH, at), text(x - 6, at + 4, f"{10 ** decade:,}", "end", 11, "#555")]
     for n in sorted(set(xs)):
-        out += [line(across(n), y, across(n), y + HEIGHT, "#eee"), text(across(n), y + HEIGHT + 16, short(n), "middle", 11, "#555")]
+        out += [line(across(n), y, across(n), y + HEIGHT, "#eee"),
+                text(across(n), y + HEIGHT + 16, short(n), "middle", 11, "#555")]
     for at, (name, points) in enumerate(lines.items()):
         colour = COLOURS[name]
         path = " ".join(f"{across(n):.1f},{up(us):.1f}" for n, us in points)
@@ -65,15 +66,15 @@ def heading(ret):
     mutate = ret["mutate"]
     words = ", ".join(f"{NAMES[name]} {cost['least']:.0f} µs" for name, cost in mutate.items())
     return [text(LEFT, 30, f"CPU of one review: {words}", size=14, more='font-weight="bold"'),
-            text(LEFT, 52, f"/mutate, {ret['bytes']} bytes, TLS 1.3 keep-alive, policies/baseline, patch included; least of {ret['rounds']}"
-                 f" turns in one run on {ret['cpus']} CPUs (make bench, make drawings)", size=11, colour="#555")]
+            text(LEFT, 52, f"/mutate, {ret['bytes']} bytes, TLS 1.3 keep-alive, policies/baseline, patch included; least of"
+                 f" {ret['rounds']} turns in one run on {ret['cpus']} CPUs (make bench, make drawings)", size=11, colour="#555")]
 
 
 PAGE = """# Benchmarks
 
 <!-- written by make drawings out of what make bench measured last -->
-mlgate beside other servers: the same bodies, the same policies, one run, in turns, so that what else the machine does meets them alike.
-Figures of different runs are not to be compared; ratios of one run are.
+mlgate beside other servers: the same bodies, the same policies, one run, in turns, so that what else the machine does meets them
+alike. Figures of different runs are not to be compared; ratios of one run are.
 
 - **libmicrohttpd echo**: mlgate's own server, limits and TLS, and a constant answer of 1.5 KB instead of a review.
 - **OpenSSL echo**: one thread, epoll, OpenSSL, and of HTTP only where a request ends (`test/bench/bare.c`).
@@ -95,18 +96,20 @@ def page(ret):
     parts = [PAGE]
     for path in ("mutate", "validate"):
         rows = [(NAMES[name], f"{cost['least']:.1f} ({cost['median']:.1f})", f"{1e6 / cost['least']:,.0f}",
-                 f"{cost['ratio']:.2f} ({cost['ratio_median']:.2f})" if "ratio" in cost else "") for name, cost in ret[path].items()]
+                 f"{cost['ratio']:.2f} ({cost['ratio_median']:.2f})" if "ratio" in cost else "")
+                for name, cost in ret[path].items()]
         parts.append(table([f"`/{path}`, {ret['bytes']} bytes", "µs of CPU", "in a CPU second", "mlgate ÷ it"], rows))
     rows = [(NAMES[name], f"{at['rate']:,}, {'half of its own most' if what == 'half' else 'the same for all'}",
-             *[f"{at[p]:,.0f}" for p in ("p50", "p99", "p999")]) for name, kinds in ret["latency"].items() for what, at in kinds.items()]
+             *[f"{at[p]:,.0f}" for p in ("p50", "p99", "p999")])
+            for name, kinds in ret["latency"].items() for what, at in kinds.items()]
     parts.append("Latency in an open loop, µs from when a review was due; client and server share the CPUs:\n\n" +
                  table(["", "a second", "p50", "p99", "p99.9"], rows))
     for title, lines in ret["curves"].items():
         points = [n for n, _ in next(iter(lines.values()))]
         rows = [(NAMES.get(name, name), *[f"{us:,.1f}" for _, us in values]) for name, values in lines.items()]
         parts.append(table([f"µs by {title}", *map(short, points)], rows))
-    parts.append(f"Resident: {ret['memory']['started']} MiB started, {ret['memory']['loaded']} MiB after load. {ret['rounds']} turns on"
-                 f" {ret['cpus']} CPUs, load {ret['load']} while it ran.\n")
+    parts.append(f"Resident: {ret['memory']['started']} MiB started, {ret['memory']['loaded']} MiB after load."
+                 f" {ret['rounds']} turns on {ret['cpus']} CPUs, load {ret['load']} while it ran.\n")
     return "\n".join(parts)
 
 

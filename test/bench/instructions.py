@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Counts the instructions of the hot path and compares them with test/bench/instructions; what a change costs shows here, on a busy
-machine too. Ends with 1 where a count is more than TOLERANCE above what is kept, and says so where it is below.
+"""Counts the instructions of the hot path and compares them with test/bench/instructions; what a change costs shows here, on a
+busy machine too. Ends with 1 where a count is more than TOLERANCE above what is kept, and says so where it is below.
 
 instructions.py BENCH   the folder with micro and review.json (run.sh); UPDATE=1 writes what is kept
 """
@@ -15,8 +15,8 @@ REPO = Path(__file__).resolve().parent.parent.parent
 KEPT = REPO / "test/bench/instructions"
 COUNTED = 20  # as in micro.c
 TOLERANCE = 0.03
-HEAD = """# Instructions of one review, or of what the row says, as callgrind counts them in build/bench/micro (gcc 12, Debian 12): make
-# instructions compares, with a tolerance of 3 %; UPDATE=1 make instructions writes this file. Of two rows of one name the first
+HEAD = """# Instructions of one review, or of what the row says, as callgrind counts them in build/bench/micro (gcc 12, Debian 12):
+# make instructions compares, with a tolerance of 3 %; UPDATE=1 make instructions writes this file. Of two rows of one name the first
 # is of few policies, the second of many (micro.c).
 """
 
