@@ -116,8 +116,8 @@ static int listen_on(uint16_t *ret_port) {
   struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
   socklen_t size = sizeof at;
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0 || bind(fd, (const struct sockaddr *)&at, size) || listen(fd, 1024) || getsockname(fd, (struct sockaddr *)&at, &size))
-    die("bare: listen");
+  if (fd < 0 || bind(fd, (const struct sockaddr *)&at, size) || listen(fd, 1024)) die("bare: listen");
+  if (getsockname(fd, (struct sockaddr *)&at, &size)) die("bare: listen");
   *ret_port = ntohs(at.sin_port);
   return fd;
 }
@@ -130,8 +130,8 @@ int main(int argc, char **argv) {
   struct rlimit files;
   if (getrlimit(RLIMIT_NOFILE, &files) == 0) files.rlim_cur = files.rlim_max, setrlimit(RLIMIT_NOFILE, &files);
   memset(filler, 'a', sizeof filler - 1);
-  answer_size = snprintf(answer, sizeof answer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-                         sizeof filler - 1, filler);
+  static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s";
+  answer_size = snprintf(answer, sizeof answer, head, sizeof filler - 1, filler);
   SSL_CTX *context = make_context(argv[1], argv[2]);
   int listener = listen_on(&port), epoll = epoll_create1(EPOLL_CLOEXEC);
   struct epoll_event event = {.events = EPOLLIN, .data = {.ptr = &listener}}, input = {.events = EPOLLIN}, events[EVENTS];

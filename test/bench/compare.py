@@ -203,7 +203,7 @@ def by_policies(bench, ret):
 def by_body(bench, ret):
     def of_point(size, names):
         requests = max(16, min(1500, (4 << 20) // size * 16)) // (4 if QUICK else 1)
-        connections = 4 if size > 1 << 18 else 16
+        connections = 1 if size > 1 << 20 else 4 if size > 1 << 18 else 16
         return {n: bench.start(n) for n in names}, bench.body("--bytes", str(size)), connections, requests, min(ROUNDS, 5)
     sizes = (1 << 10, 6 << 10, 32 << 10, 256 << 10, 1 << 20, 3 << 20)
     curve(bench, sizes, of_point, bench.all_names(), ret.setdefault("bytes of the body", {}))
@@ -230,8 +230,8 @@ def row(*cells):
 
 
 def show(ret):
-    print(f"A review of {ret['bytes']} bytes over TLS 1.3 keep-alive, 16 connections, policies/baseline; {ROUNDS} rounds in turns,"
-          f" the least (the median);\n{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}")
+    print(f"A review of {ret['bytes']} bytes over TLS 1.3 keep-alive, 16 connections, policies/baseline; {ROUNDS} rounds in"
+          f" turns, the least (the median);\n{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}")
     for path in ("mutate", "validate"):
         row(f"{path}, CPU a review", "µs", "mlgate / it", "median of ratios")
         for name, cost in ret[path].items():

@@ -1,5 +1,5 @@
-/* echo CERT KEY [CONNECTIONS]   what the server costs without a review in it: the same listener, limits and TLS, and a constant answer of
- * 1.5 KB. Prints its two ports when it is ready, and ends with its standard input. */
+/* echo CERT KEY [CONNECTIONS]   what the server costs without a review in it: the same listener, limits and TLS, and a
+ * constant answer of 1.5 KB. Prints its two ports when it is ready, and ends with its standard input. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>

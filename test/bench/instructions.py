@@ -15,9 +15,9 @@ REPO = Path(__file__).resolve().parent.parent.parent
 KEPT = REPO / "test/bench/instructions"
 COUNTED = 20  # as in micro.c
 TOLERANCE = 0.03
-HEAD = """# Instructions of one review, or of what the row says, as callgrind counts them in build/bench/micro (gcc 12, Debian 12):
-# make instructions compares, with a tolerance of 3 %; UPDATE=1 make instructions writes this file. Of two rows of one name the first
-# is of few policies, the second of many (micro.c).
+HEAD = """# Instructions of one review, or of what the row says, as callgrind counts them in build/bench/micro (gcc 12, Debian 12).
+# make instructions compares, with a tolerance of 3 %; UPDATE=1 make instructions writes this file. Of two rows of one name
+# the first is of few policies, the second of many (micro.c).
 """
 
 
@@ -31,7 +31,8 @@ def count(bench):
         rows = []
         for path in sorted(Path(folder).glob("out.*"), key=lambda path: int(path.suffix[1:])):
             text = path.read_text(errors="replace")
-            name, total = re.search(r"^desc: Trigger: Client Request: (.*)$", text, re.M), re.search(r"^totals: (\d+)$", text, re.M)
+            name = re.search(r"^desc: Trigger: Client Request: (.*)$", text, re.M)
+            total = re.search(r"^totals: (\d+)$", text, re.M)
             if name and total:
                 rows.append((name[1], int(total[1]) // COUNTED))
         return rows

@@ -67,7 +67,8 @@ int main(int argc, char **argv) {
   if (argc != 7) die("usage: pace PORT PATH BODY CONNECTIONS RATE REQUESTS");
   int count = (int)strtol(argv[4], NULL, 10), requests = (int)strtol(argv[6], NULL, 10);
   double rate = strtod(argv[5], NULL);
-  if (count < 1 || count > CONNECTIONS_MAX || requests < 1 || requests > REQUESTS_MAX || rate < 1) die("a number is out of range");
+  if (count < 1 || count > CONNECTIONS_MAX || requests < 1 || requests > REQUESTS_MAX || rate < 1)
+    die("a number is out of range");
   const struct request request = read_request(argv[2], argv[3]);
   SSL_CTX *context = make_context();
   double *took = calloc((size_t)requests, sizeof *took);
