@@ -15,7 +15,8 @@ REPO = Path(__file__).resolve().parent.parent.parent
 KEPT = REPO / "test/bench/instructions"
 COUNTED = 20  # as in micro.c
 TOLERANCE = 0.03
-HEAD = """# Instructions of one review, or of what the row says, as callgrind counts them in build/bench/micro (gcc 12, Debian 12).
+HEAD = """\
+# Instructions of one review, or of what the row says, as callgrind counts them in build/bench/micro (gcc 12, Debian 12).
 # make instructions compares, with a tolerance of 3 %; UPDATE=1 make instructions writes this file. Of two rows of one name
 # the first is of few policies, the second of many (micro.c).
 """
