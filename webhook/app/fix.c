@@ -152,7 +152,6 @@ static int run(const void *given, const struct mg_strings *args) {
 const struct mg_command mg_command_fix = {
     .name = "fix", .args = "[FILE|DIR|-]...", .doc = "write into manifests what the webhook would add", .options = options,
     .size = sizeof(struct fix_options), .run = run,
-    .more = "All else stays byte for byte. `-` reads standard input and writes the result to standard\n"
-            "output; there, and with --diff, the report goes to standard error.\n"
-            "Exit: 0 nothing denied is left, 1 denied, 2 usage or policies, 3 unreadable, empty, or an\n"
-            "edit that could not be written."};
+    .more = "All else stays byte for byte. What `-` reads goes to standard output, mended;\n"
+            "then, and with --diff, the report goes to standard error.\n"
+            "Exit: 0 no denial left, 1 denied, 2 usage, 3 unreadable, empty or not mended."};
