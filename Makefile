@@ -164,7 +164,7 @@ build/abuse/%: test/abuse/%.c test/abuse/tool.h
 
 JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
-.PHONY: deps run test asan tsan unit golden integration lint torture abuse soak rolling bench connections e2e e2e-load e2e-build \
+.PHONY: deps run test asan tsan unit golden integration regress fuzz lint torture abuse soak rolling bench connections e2e e2e-load e2e-build \
   identity conditions limits manifests monitoring promtool readme \
   container binaries clean distclean help
 deps:  ## install the Debian packages that building and testing need, if any is missing
@@ -174,7 +174,7 @@ run: deps  ## build, show a denial and a patch, then serve on 127.0.0.1 until Ct
 	@$(MAKE) $(JOBS) build/mlgate
 	@ONCE='$(ONCE)' PORT='$(PORT)' PLAIN_PORT='$(PLAIN_PORT)' test/show/run.sh build/mlgate
 
-test: deps  ## unit, golden and integration tests
+test: deps  ## unit, golden and integration tests, and what fuzzing has found
 	@$(MAKE) $(JOBS) binaries
 	@test/run $(B) $(BIN)
 
@@ -188,11 +188,20 @@ tsan: deps  ## tests of what has threads, built with the thread sanitizer (ONLY=
 	@$(MAKE) $(JOBS) VARIANT=tsan binaries
 	@ONLY='$(or $(ONLY),$(THREADS))' test/run build/tsan build/tsan/mlgate unit integration
 
-unit golden integration: deps  ## one suite of them; UPDATE=1 make golden rewrites what is expected
+unit golden integration regress: deps  ## one suite of them; UPDATE=1 make golden rewrites what is expected
 	@$(MAKE) $(JOBS) binaries
 	@test/run $(B) $(BIN) $@
 
 binaries: $(BIN) $(UNIT) $(DRIVER) $(FUZZ)
+
+fuzz:  ## T=SECONDS of each target of fuzzing, or of TARGET='json yaml …' (clang; JOBS=N at a time; CORPUS=FOLDERS of manifests)
+	@scripts/deps.sh build test lint
+	@$(MAKE) $(FUZZ_JOBS) build/mlgate
+	@$(MAKE) $(FUZZ_JOBS) VARIANT=fuzz CC=clang fuzzers
+	@JOBS='$(patsubst -j%,1,$(JOBS))' CORPUS='$(CORPUS)' test/fuzz/run.sh '$(or $(T),60)' $(TARGET)
+
+fuzzers: $(FUZZ)
+FUZZ_JOBS = $(if $(filter -j%,$(JOBS)),$(JOBS),$(if $(JOBS),-j$(JOBS)))
 
 lint:  ## layers, sizes, banned functions, headers alone, both compilers, shellcheck
 	@scripts/deps.sh build test lint

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # run.sh SECONDS [TARGET]...   runs targets of fuzzing (default: all), so long each, and says how many inputs each has tried.
-# JOBS: how many at a time. CORPUS: folders of further manifests, which seeds are made of. What is found lies in build/fuzz/found;
+# JOBS: how many at a time. CORPUS: folders of further manifests, which seeds are made of. KEEP=1: with the seeds
+# of the last time. What is found lies in build/fuzz/found;
 # what the fuzzer has learnt stays in build/fuzz/corpus for the next time.
 # make fuzz has built the targets: build/fuzz/fuzz/fuzz_NAME. The last line is "N passed, N failed".
 set -uo pipefail
@@ -23,8 +24,10 @@ declare -A longest=([json]=1024 [quantity]=96 [image]=320 [pattern]=256 [selecto
   [layer]=8192 [http]=2048)
 
 read -r -a corpus <<<"${CORPUS:-}"
-rm -rf "$build/seeds"
-test/fuzz/seeds.py build/mlgate "$build/seeds" "${corpus[@]}" || exit 2
+if [ -z "${KEEP:-}" ]; then
+  rm -rf "$build/seeds"
+  test/fuzz/seeds.py build/mlgate "$build/seeds" "${corpus[@]}" || exit 2
+fi
 mkdir -p "$build/found" "$build/log"
 
 one() { # TARGET

@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import tempfile
 
 import yaml
 
@@ -118,7 +119,7 @@ def of_policies(seeds):
 
 
 def small_texts(seeds):
-    """What unit tests would call rows: a few of each form; the fuzzer makes the others."""
+    """A few of each form; the fuzzer makes the others."""
     for text in ("0 1", "1.5Gi 100m", "1e3 -5E", "+.5Ki 1n", "0.1m 9223372036854775807", "12E6 3e-4", "1Ei 1Ei"):
         seeds.add("quantity", text.replace(" ", "\n"))
     for text in ("nginx", "a/b:c", "nvcr.io/x/y:1.2@sha256:" + "a" * 64, "[::1]:5000/a__b", "localhost/a", "Host:80/a--b"):
@@ -175,6 +176,15 @@ def of_images(seeds):
     seeds.add("toc", plain(toc))
 
 
+def of_certificates(seeds, binary):
+    with tempfile.TemporaryDirectory() as folder:
+        place = os.path.join(folder, "certs")
+        subprocess.run([binary, "certs", "--out", place, "--dns", "localhost", "create"], check=True, capture_output=True)
+        made = [text for _, text in files(place, (".crt", ".key"))]
+        for text in made + [b"".join(made), made[0] * 3]:
+            seeds.add("pem", text)
+
+
 def words_of(binary):
     schema = subprocess.run([binary, "schema"], check=True, capture_output=True, text=True).stdout
     words = set(re.findall(r'"([A-Za-z0-9./_*-]{1,40})"', schema))
@@ -191,6 +201,7 @@ def main():
     of_policies(seeds)
     small_texts(seeds)
     of_images(seeds)
+    of_certificates(seeds, binary)
     for corpus in sys.argv[3:]:
         of_manifests(seeds, corpus)
     words = words_of(binary)
