@@ -3,6 +3,7 @@
 #include <pcre2.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "fuzz.h"
 #include "kube/image.h"
@@ -40,7 +41,8 @@ static bool is_reference(mg_str s) {
     if (pcre2_match(codes[i], (PCRE2_SPTR)s.p, s.n, 0, 0, data, NULL) <= 0) continue;
     const size_t *at = pcre2_get_ovector_pointer(data);
     mg_str domain = {s.p + at[2], at[3] - at[2]}, path = {s.p + at[4], at[5] - at[4]};
-    bool hub = i == 2 || mg_str_is(domain, "docker.io") || mg_str_is(domain, "index.docker.io");
+    const char *from = domain.n > 5 && strncasecmp(domain.p, "index.", 6) == 0 ? domain.p + 6 : domain.p;
+    bool hub = i == 2 || (domain.p + domain.n - from == 9 && strncasecmp(from, "docker.io", 9) == 0);
     return path.n + (hub && mg_str_find(path, '/') == path.n ? strlen("library/") : 0) <= 255;
   }
   return false;

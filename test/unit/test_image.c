@@ -46,6 +46,7 @@ static void test_hub(void **state) {
       {"ubuntu", "docker.io/library/ubuntu:latest"},
       {"docker.io/ubuntu", "docker.io/library/ubuntu:latest"},
       {"index.docker.io/ubuntu", "docker.io/library/ubuntu:latest"},
+      {"Index.Docker.io/ubuntu", "docker.io/library/ubuntu:latest"},
       {"docker.io/library/ubuntu", "docker.io/library/ubuntu:latest"},
       {"ubuntu:22.04", "docker.io/library/ubuntu:22.04"},
       {"nvidia/cuda:12.2", "docker.io/nvidia/cuda:12.2"},

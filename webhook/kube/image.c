@@ -143,10 +143,11 @@ static bool parse(mg_str s, bool domain, struct mg_image *ret) {
 /* Domains are compared without regard to case, so a pattern must not be dodged by NVCR.io. */
 mg_str mg_image_domain(struct mg_arena *arena, mg_str domain) {
   char *p = mg_arena_alloc(arena, domain.n + 1);
-  if (!p || mg_str_is(domain, "index.docker.io")) return p ? MG_S("docker.io") : (mg_str){0};
+  if (!p) return (mg_str){0};
   for (size_t i = 0; i < domain.n; i++) p[i] = is_upper(domain.p[i]) ? (char)(domain.p[i] | 32) : domain.p[i];
   p[domain.n] = '\0';
-  return (mg_str){p, domain.n};
+  mg_str lower = {p, domain.n};
+  return mg_str_is(lower, "index.docker.io") ? MG_S("docker.io") : lower;
 }
 
 static bool parse_in(struct mg_arena *arena, mg_str reference, bool domain, struct mg_image *ret) {
