@@ -195,7 +195,7 @@ unit golden integration regress: deps  ## one suite of them; UPDATE=1 make golde
 binaries: $(BIN) $(UNIT) $(DRIVER) $(FUZZ)
 
 fuzz:  ## T=SECONDS of each target of fuzzing, or of TARGET='json yaml …' (clang; JOBS=N at a time; CORPUS=FOLDERS of manifests)
-	@scripts/deps.sh build test lint
+	@scripts/deps.sh build test fuzz
 	@$(MAKE) $(FUZZ_JOBS) build/mlgate
 	@$(MAKE) $(FUZZ_JOBS) VARIANT=fuzz CC=clang fuzzers
 	@JOBS='$(patsubst -j%,1,$(JOBS))' CORPUS='$(CORPUS)' test/fuzz/run.sh '$(or $(T),60)' $(TARGET)
