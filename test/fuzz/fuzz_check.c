@@ -13,9 +13,10 @@
 
 /* What the format has written there. */
 static mg_str written(int fd, struct mg_buf *buf) {
-  char *to = mg_buf_room(buf, ROOM - 1);
-  ssize_t n = to ? pread(fd, to, ROOM - 1, 0) : -1;
-  FUZZ_CHECK(n >= 0, "the report cannot be read");
+  off_t size = lseek(fd, 0, SEEK_END);
+  char *to = size >= 0 ? mg_buf_room(buf, (size_t)size) : NULL;
+  ssize_t n = to ? pread(fd, to, (size_t)size, 0) : -1;
+  FUZZ_CHECK(n == size, "the report cannot be read");
   buf->n = (size_t)n;
   return mg_buf_str(buf);
 }
@@ -75,21 +76,27 @@ static void check_formats(const struct mg_judged *judged) {
   mg_report_free(to);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+/* One for each pack: a run of `check` has one, too, for all of its files. */
+static struct mg_judge *judge_of(unsigned pack) {
+  static struct mg_judge judges[FUZZ_PACKS];
   static const struct mg_strings groups;
   struct mg_request usual = {.operation = MG_CREATE, .ns = MG_S("default"), .as_written = true};
+  struct mg_judge *judge = &judges[pack];
+  struct mg_err err = {0};
+  if (!judge->snapshot) FUZZ_CHECK(mg_judge_init(judge, fuzz_pack(pack), &usual, &groups, &err) == 0, "%s", err.text);
+  judge->now = INT64_C(1800000000);
+  return judge;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  struct mg_judge *judge = judge_of((unsigned)(size % FUZZ_PACKS));
   struct mg_input input = {.path = "-"};
-  struct mg_judge judge;
   struct mg_judged judged;
   struct mg_err err = {0};
-  mg_str rest = {(const char *)data, size};
-  FUZZ_CHECK(mg_judge_init(&judge, fuzz_pack((unsigned)(size % FUZZ_PACKS)), &usual, &groups, &err) == 0, "%s", err.text);
-  char *exact = fuzz_exact(rest);
-  judge.standard = (mg_str){exact, size};
-  judge.now = INT64_C(1800000000);
-  FUZZ_CHECK(mg_judge_file(&judge, &input, &judged, &err) == 0 && !judged.failed, "%s", err.text);
+  char *exact = fuzz_exact((mg_str){(const char *)data, size});
+  judge->standard = (mg_str){exact, size};
+  FUZZ_CHECK(mg_judge_file(judge, &input, &judged, &err) == 0 && !judged.failed, "%s", err.text);
   check_formats(&judged);
-  mg_judge_fini(&judge);
   free(exact);
   return 0;
 }

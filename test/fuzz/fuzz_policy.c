@@ -24,6 +24,8 @@ static void check_said(const struct mg_diags *diags, bool failed) {
   mg_str said = mg_buf_str(&out);
   while (said.n) {
     mg_str line = {said.p, mg_str_find(said, '\n')};
+    size_t tab = mg_str_find(line, '\t'); /* of the source, so that the caret is at its place */
+    if (tab < line.n) line.n = tab;
     fuzz_check_clean(line, "a message");
     said = mg_str_from(said, line.n + 1);
   }
