@@ -63,7 +63,7 @@ VERSION_TEXT = $(eval VERSION_TEXT := $(shell GIT_OPTIONAL_LOCKS=0 git describe 
 SRC := $(sort $(wildcard webhook/*/*.c))
 OBJ := $(SRC:webhook/%.c=$(B)/obj/%.o)
 LIB_OBJ := $(filter-out $(B)/obj/app/main.o,$(OBJ)) $(B)/obj/embedded.o
-EMBEDDED := $(sort $(wildcard webhook/*/*.yaml policies/baseline/*.yaml))
+EMBEDDED := $(filter-out %.test.yaml,$(sort $(wildcard webhook/*/*.yaml webhook/report/page.* policies/baseline/*.yaml)))
 UNIT := $(patsubst test/unit/%.c,$(B)/unit/%,$(sort $(wildcard test/unit/test_*.c)))
 TORTURE := $(patsubst test/%.c,$(B)/%.o,$(sort $(wildcard test/torture/*.c))) $(B)/torture/main.o
 DRIVER := $(patsubst test/%.c,$(B)/%,$(sort $(wildcard test/*_driver.c)))
@@ -165,8 +165,8 @@ build/abuse/%: test/abuse/%.c test/abuse/tool.h
 JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 .PHONY: deps run test asan tsan unit golden integration regress fuzz lint torture abuse soak rolling bench connections e2e e2e-load e2e-build \
-  identity conditions limits manifests monitoring promtool readme \
-  container binaries clean distclean help
+  identity conditions limits manifests monitoring promtool sarif-schema readme policies \
+  container man install uninstall binaries clean distclean help
 deps:  ## install the Debian packages that building and testing need, if any is missing
 	@scripts/deps.sh build test
 
@@ -182,8 +182,8 @@ asan:  ## the same tests, built with the address and undefined-behaviour sanitiz
 	@$(MAKE) VARIANT=asan test
 
 # What has threads: the server, its registry, its watches; and what asks them.
-THREADS := test_(cluster_api|context|feed|http|log|metrics|registry|registry_look|registry_parts|registry_trouble|reload|tls|wait)
-THREADS := $(THREADS)|(certs|images|live|registry[a-z_]*|reload|serve)[.]py
+THREADS := test_(cluster_api|context|crew|feed|http|log|metrics|registry|registry_look|registry_parts|registry_trouble|reload|tls|wait)
+THREADS := $(THREADS)|(certs|images|input|live|registry[a-z_]*|reload|serve)[.]py
 tsan: deps  ## tests of what has threads, built with the thread sanitizer (ONLY=REGEXP: other programs)
 	@$(MAKE) $(JOBS) VARIANT=tsan binaries
 	@ONLY='$(or $(ONLY),$(THREADS))' test/run build/tsan build/tsan/mlgate unit integration
@@ -270,12 +270,28 @@ monitoring: $(BIN)  ## write what is generated of manifests/monitoring, from its
 promtool:  ## build/tools/promtool, out of Debian's package and without installing it; tests of alerts are left out where it is absent
 	@scripts/promtool.sh build/tools
 
+sarif-schema:  ## build/tools/sarif-2.1.0.json, the public schema, by npm; that part of the tests is left out where it is absent
+	@scripts/sarif-schema.sh build/tools
+
 readme: $(BIN)  ## write README's table of rules
 	@scripts/readme.sh $(BIN) README.md
+
+policies: $(BIN)  ## write what is generated of docs/: a page about the policies that ship, and their schema
+	@scripts/policies.sh $(BIN) docs
 
 container:  ## build the image on a base made here, start it, ask it for a review; as root (test/container/run.sh)
 	@scripts/deps.sh test
 	@test/container/run.sh
+
+man: $(BIN)  ## manual pages: build/man/mlgate*.1
+	@scripts/man.sh $(BIN) build/man
+
+PREFIX ?= /usr/local
+install: man  ## binary, manual pages, completions and policies below PREFIX=/usr/local (DESTDIR=: somewhere else, for packages)
+	@scripts/install.sh $(BIN) build/man '$(DESTDIR)$(PREFIX)'
+
+uninstall:  ## remove what install put there
+	@scripts/install.sh --remove '$(DESTDIR)$(PREFIX)'
 
 clean:  ## remove build/
 	rm -rf build

@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# deps.sh GROUP...   installs the Debian packages that are missing; the groups are build, test, lint, fuzz and registry.
+# deps.sh GROUP...   installs the Debian packages that are missing; the groups are build, test, lint, fuzz, shells and registry.
 # Says nothing if all are there.
 set -euo pipefail
 
 declare -A packages=(
   [build]="gcc libc6-dev make pkg-config libmicrohttpd-dev libssl-dev libjansson-dev libyaml-dev libpcre2-dev
            libcurl4-openssl-dev libgnutls28-dev zlib1g-dev libzstd-dev ca-certificates"
-  [test]="libcmocka-dev curl jq openssl python3 python3-yaml python3-jsonpatch python3-jsonschema"
+  [test]="libcmocka-dev curl jq openssl python3 python3-yaml python3-jsonpatch python3-jsonschema
+          libxml2-utils cmark-gfm"
   [lint]="clang shellcheck"
   [fuzz]="clang libclang-rt-dev" # libFuzzer is a part of the latter
+  [shells]="zsh fish mandoc groff-base" # that complete mlgate, and that read its manual pages
   [registry]="docker-registry skopeo buildah" # a service would start with the next boot: for machines that are thrown away
 )
 

@@ -1,5 +1,5 @@
-/* Bytes to a server in this process: P and what goes to the plain port, T and what goes to the port of reviews, in TLS. However it
- * is spoken to, it answers with whole answers of its own kind or ends the connection, and then serves the next one. */
+/* Bytes to a server in this process: P and what goes to the plain port, T and what goes to the port of reviews, in TLS. However
+ * it is spoken to, it answers with whole answers of its own kind or ends the connection, and then serves the next one. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* memmem */
 #endif

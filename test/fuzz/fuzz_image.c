@@ -20,8 +20,8 @@
 static pcre2_code *compiled(const char *pattern) {
   int number;
   size_t offset;
-  pcre2_code *code = pcre2_compile((PCRE2_SPTR)pattern, strlen(pattern), PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_DOLLAR_ENDONLY,
-                                   &number, &offset, NULL);
+  uint32_t whole = PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_DOLLAR_ENDONLY;
+  pcre2_code *code = pcre2_compile((PCRE2_SPTR)pattern, strlen(pattern), whole, &number, &offset, NULL);
   FUZZ_CHECK(code, "a bad expression at %zu", offset);
   return code;
 }

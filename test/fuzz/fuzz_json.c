@@ -12,8 +12,8 @@ static bool has_nul(mg_str s) {
   return mg_str_find(s, '\0') < s.n;
 }
 
-/* Known differences: jansson cannot hold numbers beyond its C types nor a NUL in a key, and passes over a NUL behind a number or a
- * word. */
+/* Known differences: jansson cannot hold numbers beyond its C types nor a NUL in a key, and passes over a NUL behind a number or
+ * a word. */
 static bool is_known(const json_t *theirs, const json_error_t *error, mg_str text) {
   enum json_error_code why = theirs ? json_error_unknown : json_error_code(error);
   return why == json_error_numeric_overflow || why == json_error_null_byte_in_key || has_nul(text);

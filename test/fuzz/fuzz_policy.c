@@ -1,5 +1,5 @@
-/* A policy file: P and the text, or C and the text of a context file; behind a line %% a manifest that it is to judge. Errors have
- * places and are fit to be read; what loads answers as every policy does. */
+/* A policy file: P and the text, or C and the text of a context file; behind a line %% a manifest that it is to judge. Errors
+ * have places and are fit to be read; what loads answers as every policy does. */
 #include <stdlib.h>
 
 #include "doc/yaml.h"

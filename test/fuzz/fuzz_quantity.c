@@ -174,8 +174,8 @@ static void check_pair(struct mg_quantity a, struct mg_quantity b) {
   FUZZ_CHECK(mg_quantity_cmp(a, b) <= 0 || mg_quantity_value(a) >= mg_quantity_value(b), "more, of less value");
 }
 
-/* "TEXT<tab>NANO CANONICAL", "TEXT<tab>error", or "TEXT<tab>far", whose value has too many digits to be written down. Of 10^21 and
- * more the library loses the suffix when it writes them. */
+/* "TEXT<tab>NANO CANONICAL", "TEXT<tab>error", or "TEXT<tab>far", whose value has too many digits to be written down. Of 10^21
+ * and more the library loses the suffix when it writes them. */
 static void check_row(mg_str row) {
   struct mg_quantity q;
   mg_str text = {row.p, mg_str_find(row, '\t')}, said = mg_str_from(row, text.n + 1);

@@ -1,5 +1,5 @@
-/* The YAML reader against itself: what it has read stands where it says, is JSON, and reads the same when it is written as YAML or
- * as JSON and read again. */
+/* The YAML reader against itself: what it has read stands where it says, is JSON, and reads the same when it is written as YAML
+ * or as JSON and read again. */
 #include <stdlib.h>
 
 #include "doc/yaml.h"

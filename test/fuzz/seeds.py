@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""seeds.py BINARY FOLDER [CORPUS]...   what fuzzing begins with, made of what is there: FOLDER/TARGET/… and FOLDER/TARGET.dict
+"""seeds.py BINARY FOLDER [CORPUS]...   what fuzzing begins with,
+made of what is there: FOLDER/TARGET/… and FOLDER/TARGET.dict
 
 The golden cases and the policies that ship give documents, the binary's own schema and pages the words. CORPUS: folders of
 further manifests, of which the small files are taken, too. Nothing of it is kept in the tree.
@@ -19,6 +20,28 @@ import yaml
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SMALL = 16384  # bytes of a document that is worth changing
 PART = b"\n%%\n"
+
+
+MARKS = ["%%\n", "---\n", "- ", ": ", "? ", "&a ", "*a", "<<: ", "!!str ", "!!binary ", "|\n", ">-\n", "|2+\n", "# ", "%YAML 1.1\n",
+         "...\n", "\u2028", "\x85", "\ufeff", "0x1F", "0o7", "1_000", ".inf", "~", "yes", "1:30", "2001-01-01", "\\x41", "\\N"]
+WORDS = {  # what a target should meet soon; policies also have the words of the schema
+    "json": [*'{}[]:,"', "\\u0000", "\\ud83d\\ude00", "\\ud83d", "1e400", "-0", "true", "null", "false", "\ufeff"],
+    "yaml": MARKS,
+    "policy": MARKS,
+    "fix": MARKS,
+    "manifest": ["%%\n", "application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json",
+                 "manifests", "layers", "config", "mediaType", "digest", "size", "platform", "history", "rootfs", "diff_ids",
+                 "empty_layer", "created_by", "annotations", "artifactType", "subject", "data", "urls"],
+    "http": ["POST ", "GET ", " HTTP/1.1\r\n", " HTTP/1.0\r\n", "\r\n\r\n", "Content-Length: ", "Transfer-Encoding: chunked\r\n",
+             "Connection: close\r\n", "Expect: 100-continue\r\n", "Host: x\r\n", "traceparent: ", "?timeout=", "/mutate", "/validate",
+             "Content-Type: application/json\r\n", "/metrics", "%2f", "\x00"],
+    "quantity": ["n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "e", ".", "+", "-",
+                 "9223372036854775807", "9223372036854775808", "0.5", "1e30"],
+    "image": ["sha256:", "sha512:" + "a" * 57, "docker.io/", "index.docker.io/", "library/", "__", "--", "[::1]", ":80/", "@"],
+    "pattern": ["[!", "[^", "]", "*", "?", "%%\n", "/", "(?", "\\p{L}", "\\Q", "(*", "{2,}", "\u00e9"],
+    "words": ["Bearer ", "realm=", "service=", "RUN ", "COPY ", ".safetensors", ".gguf", ".bin", "TOKEN=", "password=", "https://",
+              "huggingface-cli download ", "hf_", "T00:00:00Z", "1h", "ms", "\u00b5s"],
+}
 
 
 class Seeds:
@@ -80,6 +103,7 @@ def of_manifests(seeds, folder):
     for _, text in files(folder, (".yaml", ".yml", ".json")):
         seeds.add("yaml", text)
         seeds.add("check", text)
+        seeds.add("fix", text)
         for document in documents(text):
             seeds.add("review", review(document))
             seeds.add("json", plain(document))
@@ -102,10 +126,11 @@ def of_golden(seeds):
         for file in (policy, context, obj):
             seeds.add("yaml", file)
         seeds.add("check", obj)
-        seeds.add("report", obj)
+        seeds.add("fix", obj)
         for document in documents(obj)[:1]:
             for old in [None] + documents(text("old.yaml"))[:1]:
-                seeds.add("review", review(document, "UPDATE" if old else "CREATE", old, (documents(text("request.yaml")) or [{}])[0]))
+                more = (documents(text("request.yaml")) or [{}])[0]
+                seeds.add("review", review(document, "UPDATE" if old else "CREATE", old, more))
             seeds.add("json", plain(document))
 
 
@@ -122,19 +147,26 @@ def small_texts(seeds):
     """A few of each form; the fuzzer makes the others."""
     for text in ("0 1", "1.5Gi 100m", "1e3 -5E", "+.5Ki 1n", "0.1m 9223372036854775807", "12E6 3e-4", "1Ei 1Ei"):
         seeds.add("quantity", text.replace(" ", "\n"))
-    for text in ("nginx", "a/b:c", "nvcr.io/x/y:1.2@sha256:" + "a" * 64, "[::1]:5000/a__b", "localhost/a", "Host:80/a--b"):
+    for text in ("nginx", "a/b:c", "nvcr.io/x/y:1.2@sha256:" + "a" * 64, "[::1]:5000/a__b", "localhost/a",
+                 "Host:80/a--b"):
         seeds.add("image", text)
-    for glob, value in (("ml-*", "ml-a"), ("[!a-c]?x", "dex"), ("/a(b|c)+/", "abc"), ("*a*b*", "xaybz"), ("[]a]", "]")):
+    for glob, value in (("ml-*", "ml-a"), ("[!a-c]?x", "dex"), ("/a(b|c)+/", "abc"), ("*a*b*", "xaybz"), ("[]a]",
+                        "]")):
         seeds.add("pattern", f"{glob}\n%%\n{value}")
-    for text in ("2027-01-31", "2027-01-31T12:00:00Z", "2024-02-29T23:59:60+01:30", "1m30s", "2.5s", "100ms", "1h0.5m",
+    for text in ("2027-01-31", "2027-01-31T12:00:00Z", "2024-02-29T23:59:60+01:30", "1m30s", "2.5s", "100ms",
+                 "1h0.5m",
                  "00-" + "a" * 32 + "-" + "b" * 16 + "-01", 'Bearer realm="https://a/t",service="s",scope="a:b:pull,push"',
-                 "Basic realm=x, Bearer realm=y", "COPY model.safetensors /m", "RUN curl -H 'Authorization: Bearer abc' x.gguf",
-                 "|2 HF_TOKEN=hf_x RUN /bin/sh -c huggingface-cli download a/b # buildkit", "models/a.gguf", "a/pytorch_model.bin"):
+                 "Basic realm=x, Bearer realm=y", "COPY model.safetensors /m",
+                 "RUN curl -H 'Authorization: Bearer abc' x.gguf",
+                 "|2 HF_TOKEN=hf_x RUN /bin/sh -c huggingface-cli download a/b # buildkit", "models/a.gguf",
+                 "a/pytorch_model.bin"):
         seeds.add("words", text)
-    selector = {"matchLabels": {"a": "b"}, "matchExpressions": [{"key": "x/y", "operator": "In", "values": ["a", "b"]},
+    selector = {"matchLabels": {"a": "b"}, "matchExpressions": [{"key": "x/y", "operator": "In", "values": ["a",
+    "b"]},
                                                                {"key": "z", "operator": "DoesNotExist"}]}
     seeds.add("selector", plain([selector, {"a": "b", "x/y": "b"}]))
-    seeds.add("selector", plain([{"matchExpressions": [{"key": "a", "operator": "NotIn", "values": ["c"]}]}, {"a": "b"}]))
+    seeds.add("selector", plain([{"matchExpressions": [{"key": "a", "operator": "NotIn", "values": ["c"]}]},
+              {"a": "b"}]))
     for head in ("POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
                  "POST /validate?timeout=5s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json; charset=utf-8\r\n"
                  "Expect: 100-continue\r\nContent-Length: 4\r\nConnection: close\r\n\r\nabcd",
@@ -155,12 +187,14 @@ def of_images(seeds):
     manifest = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
                 "config": {"mediaType": config, "digest": digest, "size": 7}, "layers": [layer, dict(layer, size=99)]}
     index = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [
-        {"mediaType": manifest["mediaType"], "digest": digest, "size": 5, "platform": {"os": "linux", "architecture": "amd64"}},
+        {"mediaType": manifest["mediaType"], "digest": digest, "size": 5, "platform": {"os": "linux",
+        "architecture": "amd64"}},
         {"mediaType": manifest["mediaType"], "digest": digest, "size": 5,
          "platform": {"os": "linux", "architecture": "arm64", "variant": "v8"}}]}
     facts = {"architecture": "amd64", "os": "linux", "config": {"Labels": {"a": "b"}, "Env": ["A=b"]},
              "rootfs": {"type": "layers", "diff_ids": [digest, digest]},
-             "history": [{"created_by": "COPY a.safetensors /m"}, {"created_by": "ENV x", "empty_layer": True}, {"created_by": "RUN x"}]}
+             "history": [{"created_by": "COPY a.safetensors /m"}, {"created_by": "ENV x", "empty_layer": True},
+             {"created_by": "RUN x"}]}
     for one in (manifest, index, dict(manifest, config=dict(manifest["config"], data="e30="))):
         seeds.add("manifest", plain(one) + "\n%%\n" + plain(facts))
     for members in (["a/b.txt"], ["models/x.gguf", "models/config.json"], ["d" * 120 + "/" + "f" * 90]):
@@ -179,7 +213,8 @@ def of_images(seeds):
 def of_certificates(seeds, binary):
     with tempfile.TemporaryDirectory() as folder:
         place = os.path.join(folder, "certs")
-        subprocess.run([binary, "certs", "--out", place, "--dns", "localhost", "create"], check=True, capture_output=True)
+        subprocess.run([binary, "certs", "--out", place, "--dns", "localhost", "create"], check=True,
+        capture_output=True)
         made = [text for _, text in files(place, (".crt", ".key"))]
         for text in made + [b"".join(made), made[0] * 3]:
             seeds.add("pem", text)
@@ -207,22 +242,8 @@ def main():
     words = words_of(binary)
     for target in ("review", "check"):
         seeds.words(target, words)
-    seeds.words("json", [*'{}[]:,"', "\\u0000", "\\ud83d\\ude00", "\\ud83d", "1e400", "-0", "true", "null", "false", "\xef\xbb\xbf"])
-    marks = ["%%\n", "---\n", "- ", ": ", "? ", "&a ", "*a", "<<: ", "!!str ", "!!binary ", "|\n", ">-\n", "|2+\n", "# ", "%YAML 1.1\n",
-             "...\n", "\u2028", "\x85", "\ufeff", "0x1F", "0o7", "1_000", ".inf", "~", "yes", "1:30", "2001-01-01", "\\x41", "\\N"]
-    seeds.words("yaml", marks)
-    seeds.words("policy", sorted(words) + marks)
-    seeds.words("manifest", ["%%\n", "application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json",
-                             "manifests", "layers", "config", "mediaType", "digest", "size", "platform", "history", "rootfs", "diff_ids",
-                             "empty_layer", "created_by", "annotations", "artifactType", "subject", "data", "urls"])
-    seeds.words("http", ["POST ", "GET ", " HTTP/1.1\r\n", " HTTP/1.0\r\n", "\r\n\r\n", "Content-Length: ", "Transfer-Encoding: chunked\r\n",
-                         "Connection: close\r\n", "Expect: 100-continue\r\n", "Host: x\r\n", "traceparent: ", "Content-Type: application/json\r\n",
-                         "?timeout=", "/mutate", "/validate", "/metrics", "%2f", "\x00"])
-    seeds.words("quantity", "n u m k M G T P E Ki Mi Gi Ti Pi Ei e E . + - 9223372036854775807 9223372036854775808 0.5 1e30".split())
-    seeds.words("image", ["sha256:", "sha512:" + "a" * 57, "docker.io/", "index.docker.io/", "library/", "__", "--", "[::1]", ":80/", "@"])
-    seeds.words("pattern", ["[!", "[^", "]", "*", "?", "%%\n", "/", "(?", "\\p{L}", "\\Q", "(*", "{2,}", "\u00e9"])
-    seeds.words("words", ["Bearer ", "realm=", "service=", "RUN ", "COPY ", ".safetensors", ".gguf", ".bin", "TOKEN=", "password=", "https://",
-                          "huggingface-cli download ", "hf_", "T00:00:00Z", "1h", "ms", "\u00b5s"])
+    for target, own in WORDS.items():
+        seeds.words(target, [*own, *(words if target == "policy" else ())])
 
 
 main()

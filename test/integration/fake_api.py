@@ -85,9 +85,11 @@ class Connection:
         path, _, query = target.partition("?")
         query = dict(urllib.parse.parse_qsl(query))
         token = re.search(r"(?im)^authorization: bearer (.*?)\r?$", head)
-        kind = PATHS.get(path)
+        of, namespace, resource = re.fullmatch(r"(.*?)(?:/namespaces/([^/]+)/([^/]+))?", path).groups()
+        kind = self.api.paths.get(f"{of}/{resource}" if resource else path)
         self.api.asked.append((time.monotonic(), path, query))
-        if not token or token.group(1) != self.api.token:
+        self.api.heads.append(head)
+        if self.api.token and (not token or token.group(1) != self.api.token):
             return self.refuse(401, "Unauthorized")
         if path in self.api.single:
             return self.reply(*self.api.single[path])
@@ -96,11 +98,11 @@ class Connection:
         faults = self.api.faults.get((kind, "watch" if "watch" in query else "list"), [])
         if faults:
             return faults.pop(0)(self, query) if len(faults) > 1 or not self.api.lasting else faults[0](self, query)
-        return self.watch(kind, query) if "watch" in query else self.list(kind, query)
+        return self.watch(kind, query) if "watch" in query else self.list(kind, query, namespace)
 
-    def list(self, kind, query):
+    def list(self, kind, query, namespace=None):
         with self.api.changed:
-            objects = sorted(self.api.objects[kind].items())
+            objects = sorted(item for item in self.api.objects[kind].items() if namespace in (None, item[0][0]))
             version = self.api.version
         begin = int(query.get("continue", "0"))
         end = begin + int(query["limit"])
@@ -138,12 +140,14 @@ class Api:
 
     def __init__(self, token="first-token"):
         self.token, self.port, self.version, self.oldest = token, harness.free_port(), 1000, 0
+        self.paths = dict(PATHS)  # what else a test has is added by serve
         self.objects = {kind: {} for kind in PATHS.values()}
         self.single = {}  # path -> (status, object or bytes), for a GET of one object
-        self.events, self.asked, self.faults, self.absent = [], [], {}, set()
+        self.events, self.asked, self.heads, self.faults, self.absent = [], [], [], {}, set()
         self.changed, self.connections = threading.Condition(), set()
         self.bookmarks, self.watch_seconds, self.lasting, self.stopping = 0.5, 600, False, True
         self.listener = self.thread = None
+        self.address = "127.0.0.1"
         folder = harness.certificates()
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.load_cert_chain(f"{folder}/tls.crt", f"{folder}/tls.key")
@@ -159,7 +163,7 @@ class Api:
         self.stopping = False
         self.listener = socket.socket()
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind(("127.0.0.1", self.port))
+        self.listener.bind((self.address, self.port))
         self.listener.listen(64)
         self.thread = threading.Thread(target=self.accept, daemon=True)
         self.thread.start()
@@ -184,6 +188,23 @@ class Api:
         """Every connection breaks off."""
         for connection in list(self.connections):
             connection.close()
+
+    def serve(self, group_version, resources):
+        """One more group and version is discovered: {resource: (kind, namespaced)}."""
+        path = f"/apis/{group_version}" if "/" in group_version else f"/api/{group_version}"
+        self.single[path] = (200, {"kind": "APIResourceList", "groupVersion": group_version, "resources": [
+            {"name": name, "kind": kind, "namespaced": namespaced, "verbs": ["get", "list", "watch"]}
+            for name, (kind, namespaced) in resources.items()]})
+        for name, (kind, _) in resources.items():
+            self.paths[f"{path}/{name}"] = kind
+            self.objects.setdefault(kind, {})
+        group, _, version = group_version.rpartition("/")
+        groups = self.single.setdefault("/apis", (200, {"kind": "APIGroupList", "groups": []}))[1]["groups"]
+        known = next((one for one in groups if one["name"] == group), None)
+        if group and known is None:
+            groups.append(known := {"name": group, "versions": []})
+        if group:
+            known["versions"].append({"groupVersion": group_version, "version": version})
 
     def put(self, kind, name, body, namespace=None):
         key = (namespace or "", name)

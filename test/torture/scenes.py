@@ -1,4 +1,5 @@
 """What is done with mlgate while a call of it fails, and what may come of that."""
+import base64
 import json
 import os
 import re
@@ -213,7 +214,7 @@ class Serve:
             "--log-level", "debug"]
 
     def policies(self, to, action):
-        for path in ("baseline/gpu-tolerations", "baseline/shared-memory", "addons/limit-range"):
+        for path in ("baseline/gpu-tolerations", "baseline/shared-memory", "addons/multi-tenant/limit-range"):
             shutil.copy(f"{harness.TOP}/policies/{path}.yaml", to)
         with open(f"{to}/own.yaml", "w", encoding="utf-8") as file:
             file.write(POLICY.replace("ACTION", action).replace("REGISTRY", str(self.registry)))
@@ -593,11 +594,11 @@ class Command:
 class Check(Command):
     name = "check"
     args = ["check", "--policies", "policies", "--context", "context", "--format", "json", "--format", "text=report.txt",
-            "objects"]
+            "--format", "sarif=report.sarif", "--format", "junit=report.xml", "--format", "html=report.html", "objects"]
     files = {"policies/own.yaml": POLICY.replace("ACTION", "enforce").replace("REGISTRY", "1").replace(": deny}", ": warn}"),
              "context/all.yaml": CONTEXT, "objects/a.json": json.dumps(BARE), "objects/b.json": json.dumps(POD),
              "objects/deep/c.yaml": harness.dump_yaml(JOB)}
-    outputs = ["report.txt"]
+    outputs = ["report.txt", "report.sarif", "report.xml", "report.html"]
 
 
 class Manifests(Command):
@@ -647,4 +648,59 @@ class Rotate(Certs):
             expect(code == 0, said)
 
 
-SCENES = [Serve, Cluster, Check, Manifests, Certs, Rotate]
+def recorded(obj, **more):
+    return {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+        "uid": "1", "operation": "CREATE", "namespace": "ml", "kind": {"group": "", "version": "v1", "kind": "Pod"},
+        "userInfo": {"username": "alice"}, "object": obj, **more}}
+
+
+class Replay(Command):
+    name = "replay"
+    args = ["replay", "--policies", "policies", "--against", "other", "--format", "json", "--format", "text=report.txt",
+            "records"]
+    files = {"policies/own.yaml": Check.files["policies/own.yaml"],
+             "other/own.yaml": "apiVersion: mlgate.dev/v1\nkind: Policy\nmetadata: {name: other}\nspec:\n  rules:\n"
+                               "  - gpuLimits: {}\n  - sharedMemory: {sizeLimit: 1Gi}\n",
+             "records/a.jsonl": json.dumps(recorded(BARE)) + "\n" + json.dumps(recorded(POD)) + "\n",
+             "records/b.yaml": harness.dump_yaml(recorded(POD, operation="UPDATE", oldObject=BARE)),
+             "records/audit.log": json.dumps({
+                 "kind": "Event", "apiVersion": "audit.k8s.io/v1", "stage": "ResponseComplete", "verb": "create", "auditID": "1",
+                 "user": {"username": "bob"}, "objectRef": {"resource": "pods", "namespace": "ml"},
+                 "requestObject": BARE}) + "\n"}
+    outputs = ["report.txt"]
+
+
+class Scan(Command):
+    """The API server is ours, and does not fail."""
+
+    name = "scan"
+    args = ["scan", "--kubeconfig", "config", "--policies", "policies", "--format", "json", "--format", "text=report.txt"]
+    files = {"policies/own.yaml": Check.files["policies/own.yaml"] + "---\napiVersion: mlgate.dev/v1\nkind: Policy\n"
+                                  "metadata: {name: labelled}\nspec:\n  match: {namespaceSelector: {matchLabels: {team: ml}}}\n"
+                                  "  rules:\n  - gpuLimits: {}\n"}
+    outputs = ["report.txt"]
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.api = Api()
+        self.api.serve("v1", {"pods": ("Pod", True), "namespaces": ("Namespace", False)})
+        self.api.serve("kubeflow.org/v1", {"pytorchjobs": ("PyTorchJob", True)})
+        self.api.put("Namespace", "ml", {"metadata": {"labels": {"team": "ml"}}})
+        self.api.put("PyTorchJob", "c", {"spec": JOB["spec"]}, "ml")
+        for i in range(300):  # two pages
+            self.api.put("Pod", f"p{i:03}", {"spec": BARE["spec"] if i == 299 else {"containers": []}}, "ml")
+        self.api.start()
+        with open(f"{harness.certificates()}/ca.crt", "rb") as file:
+            authority = base64.b64encode(file.read()).decode()
+        with open(f"{self.template}/config", "w", encoding="utf-8") as file:
+            json.dump({"current-context": "here", "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
+                       "clusters": [{"name": "c", "cluster": {"server": f"https://127.0.0.1:{self.api.port}",
+                                                              "tls-server-name": "localhost",
+                                                              "certificate-authority-data": authority}}],
+                       "users": [{"name": "u", "user": {"token": self.api.token}}]}, file)
+
+    def close_peers(self):
+        self.api.stop()
+
+
+SCENES = [Serve, Cluster, Check, Manifests, Certs, Rotate, Replay, Scan]

@@ -111,7 +111,7 @@ static void wrong_types(void **state) {
        "p.yaml:5:41: \"container\" must be a whole number, 0 or more, not -1\n"
        "    5 |   rules: [{gpuLimits: {max: {container: -1}}}]\n      |                                         ^~\n"},
       {"apiVersion: mlgate.dev/v1\nkind: Test\nmetadata: {name: a}\ncases: {}\n",
-       "p.yaml:4:8: \"cases\" must be a list\n    4 | cases: {}\n      |        ^~\n"},
+       "p.yaml:4:8: \"cases\" must be a list, not an object\n    4 | cases: {}\n      |        ^~\n"},
       {"apiVersion: mlgate.dev/v1\nkind: Policy\nmetadata: {name: a, annotations: {x: 1}}\nspec:\n" RULE,
        "p.yaml:3:38: \"x\" must be a string, not a number\n"
        "    3 | metadata: {name: a, annotations: {x: 1}}\n      |                                      ^\n"},

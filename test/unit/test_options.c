@@ -245,6 +245,28 @@ static void test_wrong_environment(void **state) {
   assert_false(given.exit_code.set);
 }
 
+/* Who is between the two halves gives what the command line and the environment left open, and the defaults leave that alone. */
+static void test_in_halves(void **state) {
+  (void)state;
+  struct mg_options_given got;
+  char *argv[] = {T("--dry-run"), NULL};
+  setenv("MLGATE_POLICIES", "a,b", 1);
+  given = (struct given){0};
+  assert_int_equal(mg_options_take(options, 1, argv, &arena, &given, &args, &help, &got, &err), 0);
+  assert_int_equal(got.typed, 1u << 5);
+  assert_int_equal(got.given, 1u << 5 | 1u << 0);
+  assert_null(given.user);
+  assert_int_equal(mg_option_put(&options[1], "someone", &arena, &given, &err), 0);
+  assert_int_equal(mg_option_put(&options[2], "256", &arena, &given, &err), MG_E_USAGE);
+  got.given |= 1u << 1;
+  given.operation = 2;
+  assert_int_equal(mg_options_defaults(options, &arena, &given, &got, &err), 0);
+  assert_string_equal(given.user, "someone");
+  assert_int_equal(given.operation, 0);
+  assert_true(given.dry_run);
+  assert_int_equal(given.policies.count, 2);
+}
+
 static void test_help_flag(void **state) {
   (void)state;
   assert_int_equal(READ(T("x"), T("--help")), 0);
@@ -315,6 +337,7 @@ static void test_out_of_memory(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(test_nothing, setup, teardown),
+    cmocka_unit_test_setup_teardown(test_in_halves, setup, teardown),
     cmocka_unit_test_setup_teardown(test_both_forms, setup, teardown),
     cmocka_unit_test_setup_teardown(test_the_last_one_wins_and_lists_grow, setup, teardown),
     cmocka_unit_test_setup_teardown(test_many_values, setup, teardown),

@@ -304,7 +304,8 @@ static int open_with(struct fixture *f, const char *a, const char *b) {
 static void test_specs(void **state) {
   struct fixture *f = *state;
   assert_int_equal(open_with(f, "jsn", NULL), MG_E_USAGE);
-  assert_string_equal(f->err.text, "--format: there is no format \"jsn\"; there are text, json; did you mean \"json\"?");
+  assert_string_equal(f->err.text, "--format: there is no format \"jsn\"; there are text, json, sarif, junit, github, gitlab, "
+                      "markdown, html; did you mean \"json\"?");
   assert_int_equal(open_with(f, "", NULL), MG_E_USAGE);
   assert_int_equal(open_with(f, "text=", NULL), MG_E_USAGE);
   assert_int_equal(open_with(f, "=x", NULL), MG_E_USAGE);
@@ -312,6 +313,10 @@ static void test_specs(void **state) {
   assert_non_null(strstr(f->err.text, "--format json=FILE"));
   assert_int_equal(open_with(f, "text=/nowhere/at/all", NULL), MG_E_IO);
   assert_int_equal(open_with(f, "json", NULL), 0);
+  const char *one = mg_arena_printf(&f->arena, "sarif=%s", f->path).p, *again = mg_arena_printf(&f->arena, "html=%s", f->path).p;
+  assert_int_equal(open_with(f, one, again), MG_E_USAGE);
+  assert_non_null(strstr(f->err.text, "two reports for "));
+  assert_int_equal(open_with(f, "sarif=/dev/null", "html=/dev/null"), 0);
   assert_int_equal(mg_report_new(&f->report, NULL, 0, &f->err), 0);
   mg_report_free(NULL);
 }
@@ -343,7 +348,10 @@ static void test_names(void **state) {
   (void)state;
   assert_string_equal(mg_report_format_names[0], "text");
   assert_string_equal(mg_report_format_names[1], "json");
-  assert_null(mg_report_format_names[2]);
+  size_t n = 0;
+  while (mg_report_format_names[n]) n++;
+  assert_int_equal(n, 8);
+  assert_string_equal(MG_FORMAT_WORDS, " text json sarif junit github gitlab markdown html");
 }
 
 int main(void) {

@@ -19,5 +19,6 @@ static int run(const void *given, const struct mg_strings *args) {
 const struct mg_command mg_command_check = {
     .name = "check", .args = "[FILE|DIR|-]...", .doc = "judge manifests as the webhook would", .options = options,
     .size = sizeof(struct check_options), .run = run,
-    .more = "Without --policies: ./policies if it exists, else the built-in pack.\n"
+    .more = "Formats:" MG_FORMAT_WORDS ".\n"
+            "Without --policies: ./policies if it exists, else the built-in pack.\n"
             "Exit: 0 nothing denied, 1 denied, 2 usage or policies, 3 unreadable or empty."};

@@ -15,10 +15,22 @@ struct mg_command {
   int (*run)(const void *options, const struct mg_strings *args);
 };
 
+/* All of them, in the order in which they are listed to people; NULL-terminated. */
+extern const struct mg_command *const mg_commands[];
+
+/* Writes the text to standard output, whole or with a word of what is wrong; the result is the exit status. */
+int mg_command_print(const struct mg_buf *text);
+
 extern const struct mg_command mg_command_serve;
 extern const struct mg_command mg_command_check;
+extern const struct mg_command mg_command_test;
+extern const struct mg_command mg_command_fix;
 extern const struct mg_command mg_command_certs;
 extern const struct mg_command mg_command_manifests;
 extern const struct mg_command mg_command_schema;
 extern const struct mg_command mg_command_explain;
 extern const struct mg_command mg_command_image;
+extern const struct mg_command mg_command_completion;
+extern const struct mg_command mg_command_man;
+extern const struct mg_command mg_command_replay;
+extern const struct mg_command mg_command_scan;

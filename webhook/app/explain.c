@@ -6,13 +6,14 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "app/command.h"
+#include "app/config.h"
 #include "app/inputs.h"
 #include "rules/rules.h"
 
 #define ARENA ((size_t)64 << 20)
 
 struct explain_options {
+  struct mg_config_options config;
   struct mg_policy_files files;
   const char *ns, *user;
   uint32_t operation;
@@ -29,6 +30,7 @@ static const struct mg_option options[] = {
     {"user", "USER", &mg_o_text, AT(user), .doc = "who asks"},
     {"group", "GROUP", &mg_o_list, AT(groups), .doc = "a group of the user; repeats"},
     {"now", "TIME", &mg_o_time, AT(now), .doc = "date or timestamp for exceptions [now]"},
+    MG_CONFIG_OPTIONS(struct explain_options, config),
     MG_OPTIONS_END,
 };
 

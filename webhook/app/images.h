@@ -20,7 +20,7 @@ int mg_images_use(struct mg_registry **registry, const struct mg_snapshot *snaps
                   struct mg_err *err) __attribute__((warn_unused_result));
 
 #define MG_IMAGE_CACHE_OPTION(type, member) \
-  {"image-cache", "DIR", &mg_o_text, offsetof(type, member), .doc = "keep what registries said of images"}
+  {"image-cache", "DIR", &mg_o_text, offsetof(type, member), .doc = "keep what registries said of images", .path = MG_PATH_VALUE}
 
 /* The config.json of whoever sits at the terminal, $DOCKER_CONFIG or ~/.docker: NULL where there is none. */
 const char *mg_images_own_auth(struct mg_arena *arena);

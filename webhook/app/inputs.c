@@ -26,7 +26,7 @@ static int add(struct mg_inputs *inputs, const char *path, const char *problem, 
     inputs->items = items;
     inputs->cap = cap;
   }
-  inputs->items[inputs->count++] = (struct mg_input){path, problem};
+  inputs->items[inputs->count++] = (struct mg_input){.path = path, .problem = problem};
   return 0;
 }
 
@@ -35,17 +35,17 @@ static int add_failed(struct mg_inputs *inputs, const char *path, int error, str
   return add(inputs, path, why.p ? why.p : "cannot be read", err);
 }
 
-static bool has_suffix(const char *name) {
-  static const char *const suffixes[] = {".yaml", ".yml", ".json"};
-  for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
-    if (mg_str_ends(mg_str_of(name), mg_str_of(suffixes[i]))) return true;
+static bool has_suffix(const struct mg_inputs *inputs, const char *name) {
+  static const char *const usual[] = {".yaml", ".yml", ".json", NULL};
+  for (const char *const *suffix = inputs->suffixes ? inputs->suffixes : usual; *suffix; suffix++)
+    if (mg_str_ends(mg_str_of(name), mg_str_of(*suffix))) return true;
   return false;
 }
 
 /* Names that start with ".." are Kubernetes' own in a mounted volume; what they hold is seen through its links. */
 static bool is_skipped(const struct mg_inputs *inputs, const char *name) {
   if (name[0] != '.') return false;
-  return !name[1] || name[1] == '.' || inputs->policies || strcmp(name, ".git") == 0;
+  return !name[1] || name[1] == '.' || inputs->policies || strcmp(name, ".git") == 0 || strcmp(name, MG_CONFIG_NAME) == 0;
 }
 
 static const char *join(struct mg_inputs *inputs, const char *dir, const char *name) {
@@ -58,7 +58,7 @@ static const char *join(struct mg_inputs *inputs, const char *dir, const char *n
 static int search_entry(struct mg_inputs *inputs, const char *dir, const struct dirent *entry, const struct level *here,
                         struct mg_err *err) {
   struct stat info;
-  bool wanted = has_suffix(entry->d_name);
+  bool wanted = has_suffix(inputs, entry->d_name);
   if (is_skipped(inputs, entry->d_name) || (entry->d_type == DT_REG && !wanted)) return 0;
   if (++inputs->entries > MG_INPUT_MAX_ENTRIES)
     return mg_err_set(err, MG_E_LIMIT, "more than %d directory entries", MG_INPUT_MAX_ENTRIES);

@@ -7,10 +7,16 @@
 #define MG_INPUT_MAX_FILES 100000
 #define MG_INPUT_MAX_ENTRIES 2000000 /* of all directories that are searched */
 #define MG_INPUT_MAX_DEPTH 64        /* of directories */
+#define MG_CONFIG_NAME ".mlgate.yaml" /* of ours, and no manifest */
+
+struct mg_changes;
+struct mg_changed;
 
 struct mg_input {
   const char *path; /* as it is shown and opened; "-": standard input */
   const char *problem; /* why there is nothing to read, or NULL */
+  const struct mg_changes *changes; /* NULL: all of it counts; else what `changed` says (app/changes.h) */
+  const struct mg_changed *changed;
 };
 
 struct mg_inputs {
@@ -18,6 +24,7 @@ struct mg_inputs {
   struct mg_input *items;
   size_t count, cap, entries;
   bool policies;     /* dot files are left out, and "-" is a name like any other */
+  const char *const *suffixes; /* of the files of a directory, NULL-terminated; NULL: .yaml, .yml, .json */
 };
 
 /* Adds a path's files at the end, in byte order of their paths. A path that is not there is an input with a problem.

@@ -1,13 +1,19 @@
 #include "app/judge.h"
 
+#include "app/changes.h"
+
 #define JUDGE_KEEP ((size_t)8 << 20)
 #define KEEP_MAX ((size_t)512 << 20)
+#define TEXT_KEEP ((size_t)256 << 10)
 
 /* One document on its way. */
 struct document {
   struct mg_judge *judge;
   struct mg_judged *file;
   uint32_t number;
+  const char *path;           /* under which it is reported */
+  bool all;                   /* of it counts; else what the spans touch */
+  struct mg_spans spans;
   struct mg_duplicate **duplicates; /* of the whole file, by place */
   size_t duplicate_count, duplicates_left;
 };
@@ -76,6 +82,15 @@ static uint32_t take_duplicates(struct document *d, mg_node node, struct mg_aren
   return n;
 }
 
+static void drop_duplicates(struct document *d, mg_node node) {
+  for (size_t i = 0; i < d->duplicate_count && d->duplicates_left; i++) {
+    const struct mg_duplicate *x = d->duplicates[i];
+    if (!x || x->again < mg_cell_of(node)->start || x->again >= mg_cell_of(node)->end) continue;
+    d->duplicates[i] = NULL;
+    d->duplicates_left--;
+  }
+}
+
 static void add_note(struct document *d, uint32_t line, uint32_t column, mg_str text) {
   struct mg_judged_item *item = add_item(d->judge, d->file, MG_JUDGED_NOTE);
   if (item) item->note = (struct mg_report_warning){line, column, text};
@@ -111,6 +126,10 @@ static int gather_warnings(struct document *d, mg_node object, struct mg_report_
   return 0;
 }
 
+static bool is_changed(const struct document *d, mg_node object) {
+  return d->all || mg_spans_touch(&d->spans, mg_cell_of(object)->start, mg_cell_of(object)->end);
+}
+
 static int judge_object(void *ctx, const struct mg_request *request, mg_str api_version, struct mg_err *err) {
   struct document *d = ctx;
   struct mg_judge *judge = d->judge;
@@ -118,10 +137,14 @@ static int judge_object(void *ctx, const struct mg_request *request, mg_str api_
   mg_node object = request->object.at ? request->object : request->old_object;
   struct mg_pos pos;
   if (!verdict) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!is_changed(d, object)) {
+    drop_duplicates(d, object);
+    return 0;
+  }
   if (!mg_value_pos(object, &pos)) pos = (struct mg_pos){d->file->path, 1, 1};
   int code = mg_evaluate(judge->snapshot, request, MG_PHASE_MUTATE | MG_PHASE_VALIDATE, judge->now, &judge->arena, verdict, err);
   if (code < 0) return code;
-  struct mg_report_result result = {.file = d->file->path, .document = d->number, .line = pos.line, .column = pos.column,
+  struct mg_report_result result = {.file = d->path, .document = d->number, .line = pos.line, .column = pos.column,
                                     .api_version = api_version, .kind = request->kind, .ns = request->ns, .name = request->name,
                                     .object = object, .verdict = verdict};
   code = gather_warnings(d, object, &result, err);
@@ -132,8 +155,7 @@ static int judge_object(void *ctx, const struct mg_request *request, mg_str api_
 
 static void skip_object(void *ctx, mg_node node) {
   struct document *d = ctx;
-  (void)node;
-  d->file->skipped++;
+  d->file->skipped += is_changed(d, node);
 }
 
 static int object_error(void *ctx, mg_node at, const char *message) {
@@ -155,20 +177,65 @@ static bool is_odd_review(struct document *d, mg_node root) {
   return n > 0;
 }
 
-static int judge_documents(struct document *d, struct mg_file_doc *docs, struct mg_err *err) {
-  for (; docs; docs = docs->next) {
-    mg_node root = mg_root(&docs->doc);
-    d->number = docs->number;
-    if (!root.at || is_odd_review(d, root)) continue;
-    struct mg_object_visitor visitor = d->judge->visitor;
-    visitor.ctx = d;
-    int code = mg_objects_visit(&visitor, root, &d->judge->arena, err);
-    if (code < 0) return code;
+/* The path of the topmost `# Source: PATH` among the comments right above the document, where it can be shown; else `path`. */
+static const char *template_of(struct mg_arena *arena, mg_node root, const char *path) {
+  const mg_str source = root.doc->source, word = MG_S("# Source: ");
+  size_t at = mg_cell_of(root)->start;
+  mg_str found = {0};
+  while (at && source.p[at - 1] != '\n') at--;
+  while (at) {
+    size_t end = --at;
+    while (at && source.p[at - 1] != '\n') at--;
+    while (end > at && (unsigned char)source.p[end - 1] <= ' ') end--;
+    mg_str line = {source.p + at, end - at};
+    if (line.n && *line.p != '#') break;
+    if (mg_str_starts(line, word) && line.n > word.n) found = mg_str_from(line, word.n);
   }
-  return 0;
+  if (!found.n || found.n > MG_JUDGE_SOURCE) return path;
+  for (size_t i = 0; i < found.n; i++)
+    if ((unsigned char)found.p[i] < ' ' || found.p[i] == 0x7F) return path;
+  const char *copy = mg_arena_dup(arena, found).p;
+  return copy ? copy : path;
 }
 
-static void judge_text(struct mg_judge *judge, struct mg_judged *file) {
+/* An object of a List may be changed by a line elsewhere, where an anchor stands; a review is one thing. */
+static bool counts_whole(mg_node root) {
+  const struct mg_cell *all = mg_cell_of(root);
+  mg_str text = {root.doc->source.p + all->start, all->end - all->start};
+  return mg_objects_is_review(root) || (!root.doc->is_json && mg_str_has(text, MG_S("&")));
+}
+
+static int judge_document(struct document *d, mg_node root, bool whole_file, struct mg_err *err) {
+  struct mg_object_visitor visitor = d->judge->visitor;
+  d->all = true;
+  d->path = strcmp(d->file->path, "-") == 0 ? template_of(&d->judge->arena, root, d->file->path) : d->file->path;
+  if (!whole_file) {
+    d->all = false;
+    if (!is_changed(d, root)) {
+      drop_duplicates(d, root);
+      return 0;
+    }
+    d->all = counts_whole(root);
+  }
+  if (is_odd_review(d, root)) return 0;
+  visitor.ctx = d;
+  return mg_objects_visit(&visitor, root, &d->judge->arena, err);
+}
+
+static int judge_documents(struct document *d, const struct mg_input *input, struct mg_err *err) {
+  int code = 0;
+  bool whole = !input->changed;
+  if (!whole) code = mg_changes_spans(input, d->file->source, &d->judge->arena, &d->spans);
+  if (code < 0) return mg_err_set(err, code, "out of memory");
+  for (struct mg_file_doc *docs = d->file->docs; docs && code == 0; docs = docs->next) {
+    mg_node root = mg_root(&docs->doc);
+    d->number = docs->number;
+    if (root.at) code = judge_document(d, root, whole, err);
+  }
+  return code;
+}
+
+static void judge_source(struct mg_judge *judge, const struct mg_input *input, struct mg_judged *file) {
   struct mg_err err = {0};
   struct mg_read how = {
       .limits = {MG_INPUT_MAX_BYTES, MG_JUDGE_DEPTH, MG_JUDGE_CELLS}, .file = file->path, .last_wins = true};
@@ -176,7 +243,7 @@ static void judge_text(struct mg_judge *judge, struct mg_judged *file) {
   if (mg_yaml_read(&file->docs, &judge->arena, file->source, &how, &err) < 0)
     add_error(judge, file, err.line, err.column, mg_str_of(err.text));
   size_t more = gather_duplicates(&document, how.duplicates, &judge->arena);
-  if (judge_documents(&document, file->docs, &err) < 0) add_error(judge, file, 0, 0, mg_str_of(err.text));
+  if (judge_documents(&document, input, &err) < 0) add_error(judge, file, 0, 0, mg_str_of(err.text));
   left_duplicates(&document, file->source, more);
 }
 
@@ -229,16 +296,29 @@ int mg_judge_ask(struct mg_judge *judge, const struct mg_input *input, struct mg
   return 0;
 }
 
+void mg_judge_rest(struct mg_judge *judge) {
+  mg_arena_reset(&judge->arena);
+  if (judge->text.cap > TEXT_KEEP) mg_buf_fini(&judge->text);
+}
+
 int mg_judge_file(struct mg_judge *judge, const struct mg_input *input, struct mg_judged *ret, struct mg_err *err) {
   struct mg_err why = {0};
-  mg_arena_reset(&judge->arena);
+  mg_judge_rest(judge);
   *ret = (struct mg_judged){.path = input->path};
   ret->end = &ret->items;
   ret->read = !input->problem && read_input(judge, input->path, &why) == 0;
   ret->source = ret->read ? mg_buf_str(&judge->text) : (mg_str){0};
-  if (ret->read) judge_text(judge, ret);
+  if (ret->read) judge_source(judge, input, ret);
   else add_error(judge, ret, 0, 0, mg_str_of(input->problem ? input->problem : why.text));
   return ret->failed || judge->text.failed ? mg_err_set(err, MG_E_NOMEM, "%s: out of memory", input->path) : 0;
+}
+
+int mg_judge_text(struct mg_judge *judge, const char *path, mg_str text, struct mg_judged *ret, struct mg_err *err) {
+  mg_arena_reset(&judge->arena);
+  *ret = (struct mg_judged){.path = path, .read = true, .source = text};
+  ret->end = &ret->items;
+  judge_source(judge, &(struct mg_input){.path = path}, ret);
+  return ret->failed ? mg_err_set(err, MG_E_NOMEM, "%s: out of memory", path) : 0;
 }
 
 int mg_judge_init(struct mg_judge *judge, const struct mg_snapshot *snapshot, const struct mg_request *usual,
@@ -255,6 +335,13 @@ int mg_judge_init(struct mg_judge *judge, const struct mg_snapshot *snapshot, co
   judge->visitor.usual.group_list = list;
   judge->visitor.usual.group_count = (uint32_t)groups->count;
   return 0;
+}
+
+void mg_judge_like(struct mg_judge *ret, const struct mg_judge *judge) {
+  *ret = *judge;
+  mg_arena_init(&ret->keep, KEEP_MAX, 0);
+  mg_arena_init(&ret->arena, MG_JUDGE_ARENA, TEXT_KEEP);
+  mg_buf_init(&ret->text, NULL, MG_INPUT_MAX_BYTES + 1);
 }
 
 void mg_judge_fini(struct mg_judge *judge) {

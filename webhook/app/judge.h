@@ -1,5 +1,8 @@
 /* One file after the other: read, opened, judged. What came of it is a value: the caller reports it, or writes it back. Memory
- * is that of one file. */
+ * is that of one file.
+ *
+ * What Helm rendered and standard input brings is reported under the name of its template, as the comment `# Source: PATH` above
+ * a document says it; line and column stay those of what was read. */
 #pragma once
 #include "app/inputs.h"
 #include "app/objects.h"
@@ -11,6 +14,7 @@
 #define MG_JUDGE_CELLS 4000000
 #define MG_JUDGE_DEPTH 256
 #define MG_JUDGE_DUPLICATES 1000 /* of one file that are shown */
+#define MG_JUDGE_SOURCE 1024     /* bytes of a path that a comment names */
 
 enum mg_judged_kind { MG_JUDGED_RESULT, MG_JUDGED_ERROR, MG_JUDGED_NOTE };
 
@@ -50,10 +54,18 @@ struct mg_judge {
 int mg_judge_init(struct mg_judge *judge, const struct mg_snapshot *snapshot, const struct mg_request *usual,
                   const struct mg_strings *groups, struct mg_err *err);
 void mg_judge_fini(struct mg_judge *judge); /* also of a zeroed one */
+/* Another one for the same, which it must not outlive; the two share nothing that changes. */
+void mg_judge_like(struct mg_judge *ret, const struct mg_judge *judge);
+/* Lets go of the file at hand, and of most memory. */
+void mg_judge_rest(struct mg_judge *judge);
 
 /* Judges the file for what it asks of registries alone (visitor.usual.images), which then look for all of it at one time. Nothing
  * is reported. MG_E_NOMEM. */
 int mg_judge_ask(struct mg_judge *judge, const struct mg_input *input, struct mg_err *err);
 
-/* What is wrong with the file is in ret, which holds until the next file; MG_E_NOMEM: there is no sense in going on. */
+/* Of an input with changes, the objects that they touch. What is wrong with the file is in ret, which holds until the next file;
+ * MG_E_NOMEM: there is no sense in going on. */
 int mg_judge_file(struct mg_judge *judge, const struct mg_input *input, struct mg_judged *ret, struct mg_err *err);
+
+/* The same of a text that the caller has, and keeps as long as ret. */
+int mg_judge_text(struct mg_judge *judge, const char *path, mg_str text, struct mg_judged *ret, struct mg_err *err);

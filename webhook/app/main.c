@@ -8,11 +8,13 @@
 #include <yaml.h>
 
 #include "app/command.h"
+#include "app/config.h"
 #include "base/embedded.h"
 
 #define OPTIONS_ARENA ((size_t)256 << 20)
 #define HELP_MAX ((size_t)1 << 16)
 #define ENVIRONMENT "Every option can be given as MLGATE_<OPTION> too, lists with commas."
+#define DEFAULTS "In .mlgate.yaml the keys are these names, and paths start from its folder."
 
 static int run_version(const void *options, const struct mg_strings *args);
 static int run_help(const void *options, const struct mg_strings *args);
@@ -23,12 +25,27 @@ static const struct mg_command command_version = {
 static const struct mg_command command_help = {
     .name = "help", .args = "[COMMAND]", .doc = "show this, or the options of a command", .options = no_options, .run = run_help};
 
-static const struct mg_command *const commands[] = {&mg_command_serve,     &mg_command_check,  &mg_command_certs,
-                                                    &mg_command_manifests, &mg_command_schema, &mg_command_explain,
-                                                    &mg_command_image,     &command_version,   &command_help};
-#define COMMANDS (sizeof commands / sizeof *commands)
+const struct mg_command *const mg_commands[] = {
+    &mg_command_serve,
+    &mg_command_check,
+    &mg_command_fix,
+    &mg_command_test,
+    &mg_command_certs,
+    &mg_command_manifests,
+    &mg_command_schema,
+    &mg_command_explain,
+    &mg_command_image,
+    &mg_command_replay,
+    &mg_command_scan,
+    &mg_command_completion,
+    &mg_command_man,
+    &command_version,
+    &command_help,
+    NULL,
+};
+#define COMMANDS (sizeof mg_commands / sizeof *mg_commands - 1)
 
-static int print(struct mg_buf *text) {
+int mg_command_print(const struct mg_buf *text) {
   bool good = !text->failed && fwrite(text->p, 1, text->n, stdout) == text->n && fflush(stdout) == 0;
   if (!good) perror("mlgate: standard output");
   return good ? MG_EXIT_OK : MG_EXIT_USAGE;
@@ -36,7 +53,7 @@ static int print(struct mg_buf *text) {
 
 static void overview(struct mg_buf *out) {
   mg_buf_lit(out, "usage: mlgate COMMAND [options]\n\nPolicies for machine-learning workloads in Kubernetes.\n\n");
-  for (size_t i = 0; i < COMMANDS; i++) mg_buf_printf(out, "  %-9s %s\n", commands[i]->name, commands[i]->doc);
+  for (size_t i = 0; i < COMMANDS; i++) mg_buf_printf(out, "  %-10s %s\n", mg_commands[i]->name, mg_commands[i]->doc);
   mg_buf_lit(out, "\n`mlgate COMMAND --help` shows the options of a command.\n");
 }
 
@@ -48,6 +65,7 @@ static void command_help_text(struct mg_buf *out, const struct mg_command *comma
   if (any) mg_buf_byte(out, '\n');
   bool whole = mg_options_help(out, command->options, all);
   if (any) mg_buf_printf(out, "\n%s\n", ENVIRONMENT);
+  if (mg_config_is_read(command)) mg_buf_printf(out, "%s\n", DEFAULTS);
   if (!whole) mg_buf_printf(out, "`mlgate %s --help-all` shows those too that are rarely needed.\n", command->name);
   if (command->more) mg_buf_printf(out, "%s\n", command->more);
 }
@@ -57,7 +75,7 @@ static int show_help(const struct mg_command *command, bool all) {
   mg_buf_init(&text, NULL, HELP_MAX);
   if (command) command_help_text(&text, command, all);
   else overview(&text);
-  return print(&text);
+  return mg_command_print(&text);
 }
 
 static int run_version(const void *options, const struct mg_strings *args) {
@@ -69,19 +87,19 @@ static int run_version(const void *options, const struct mg_strings *args) {
   mg_buf_printf(&text, "mlgate %s\n", mg_version);
   mg_buf_printf(&text, "libmicrohttpd %s, GnuTLS %s, %s, libyaml %s, PCRE2 %s\n", MHD_get_version(), gnutls_check_version(NULL),
                 OpenSSL_version(OPENSSL_VERSION), yaml_get_version_string(), pcre);
-  return print(&text);
+  return mg_command_print(&text);
 }
 
 static const struct mg_command *find(const char *name) {
   for (size_t i = 0; i < COMMANDS; i++)
-    if (strcmp(commands[i]->name, name) == 0) return commands[i];
+    if (strcmp(mg_commands[i]->name, name) == 0) return mg_commands[i];
   return NULL;
 }
 
 static int unknown(const char *name) {
   const char *words[COMMANDS + 1] = {NULL};
   struct mg_arena arena;
-  for (size_t i = 0; i < COMMANDS; i++) words[i] = commands[i]->name;
+  for (size_t i = 0; i < COMMANDS; i++) words[i] = mg_commands[i]->name;
   mg_arena_init(&arena, HELP_MAX, 0);
   mg_str hint = mg_did_you_mean(&arena, mg_str_of(name), words);
   fprintf(stderr, "mlgate: unknown command \"%s\"%.*s\n`mlgate help` shows what there is.\n", name, MG_FMT(hint));
@@ -107,7 +125,10 @@ static int run(const struct mg_command *command, int argc, char **argv, struct m
   enum mg_help help;
   void *options = mg_arena_zero(arena, 1, command->size ? command->size : 1);
   if (!options) return wrong_usage(command, "out of memory");
-  int code = mg_options_read(command->options, argc, argv, arena, options, &args, &help, &err);
+  struct mg_options_given given;
+  int code = mg_options_take(command->options, argc, argv, arena, options, &args, &help, &given, &err);
+  if (code == 0 && !help) code = mg_config_apply(mg_commands, COMMANDS, command, arena, options, &given, &err);
+  if (code == 0 && !help) code = mg_options_defaults(command->options, arena, options, &given, &err);
   if (code < 0) return wrong_usage(command, err.text);
   if (help) return show_help(command, help == MG_HELP_ALL);
   if (args.count && !command->args) {

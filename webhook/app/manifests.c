@@ -26,7 +26,7 @@
 #define CRON_JOB_MAX 52 /* bytes of a CronJob's name, so that its Jobs can have longer ones */
 #define SPARE 10        /* before it is killed */
 
-/* There is no --port: see variable_name in options.c. */
+/* There is no --port: see mg_option_variable in options.c. */
 struct manifests_options {
   struct mg_policy_files files;
   const char *ns, *name, *image, *tls_secret, *ca_file, *out, *chart;
@@ -332,6 +332,7 @@ static int run(const void *given, const struct mg_strings *args) {
   (void)args;
   int code = prepare(&w, &err);
   if (code == 0 && mg_load_policies_and(&w.options->files, &w.sources, &w.snapshot) < 0) return MG_EXIT_USAGE;
+  mg_manifests_leave_tests(&w.sources);
   if (code == 0) code = set_variables(&w, &err);
   if (code == 0) code = render(&w, &err);
   if (code == 0 && w.notes.n) fwrite(w.notes.p, 1, w.notes.n, stderr);

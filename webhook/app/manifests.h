@@ -33,6 +33,9 @@ bool mg_manifests_asks(const struct mg_policy *policy, const struct mg_kind_row 
  * that hold for every request in which a policy finds or changes anything; those that would always hold are left out. */
 void mg_manifests_conditions(mg_node variables, const struct mg_snapshot *snapshot);
 
+/* Takes the files out that are nothing but Tests, which no server needs. */
+void mg_manifests_leave_tests(struct mg_policy_sources *sources);
+
 /* configmaps, policySources, contextSources, digest. MG_E_LIMIT, MG_E_NOMEM. */
 int mg_manifests_files(mg_node variables, mg_str name, const struct mg_policy_sources *sources, struct mg_err *err);
 

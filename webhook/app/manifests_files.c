@@ -3,7 +3,7 @@
 
 #include "app/manifests.h"
 #include "base/utf8.h"
-#include "doc/json.h"
+#include "doc/yaml.h"
 
 #define KEY_MAX 200 /* bytes of a file's name that are kept; the API allows 253 */
 #define DIGEST_BYTES 16
@@ -16,6 +16,26 @@ struct volume {
   size_t used, count;
   bool numbered;
 };
+
+/* Nothing but Tests, which no server needs. */
+static bool is_of_tests(struct mg_arena *arena, const struct mg_source *source) {
+  struct mg_file_doc *docs = NULL;
+  struct mg_read how = {.limits = {MG_MANIFESTS_FILE_MAX, 64, 2000000}, .last_wins = true};
+  if (source->context_only || mg_yaml_read(&docs, arena, source->text, &how, NULL) < 0 || !docs) return false;
+  for (; docs; docs = docs->next) {
+    mg_node root = mg_root(&docs->doc);
+    if (!mg_str_is(mg_string(MG_GET(root, "apiVersion")), "mlgate.dev/v1") || !mg_str_is(mg_string(MG_GET(root, "kind")), "Test"))
+      return false;
+  }
+  return true;
+}
+
+void mg_manifests_leave_tests(struct mg_policy_sources *sources) {
+  size_t n = 0;
+  for (size_t i = 0; i < sources->count; i++)
+    if (!is_of_tests(&sources->arena, &sources->items[i])) sources->items[n++] = sources->items[i];
+  sources->count = n;
+}
 
 static mg_str base_name(const char *path) {
   const char *slash = strrchr(path, '/');

@@ -9,7 +9,6 @@
 
 #include "kube/quantity.h"
 
-#define ENV_NAME 80
 #define LIST_MAX 65536
 
 static int read_flag(const struct mg_option *option, const char *value, struct mg_arena *arena, void *dst, struct mg_err *err) {
@@ -186,8 +185,12 @@ struct reading {
   struct mg_err *err;
 };
 
+int mg_option_put(const struct mg_option *option, const char *value, struct mg_arena *arena, void *dst, struct mg_err *err) {
+  return option->type->read(option, value, arena, (char *)dst + option->offset, err);
+}
+
 static int read_value(struct reading *r, const struct mg_option *option, const char *value) {
-  return option->type->read(option, value, r->arena, (char *)r->dst + option->offset, r->err);
+  return mg_option_put(option, value, r->arena, r->dst, r->err);
 }
 
 static const struct mg_option *find(const struct mg_option *options, mg_str name) {
@@ -246,9 +249,9 @@ static int read_arguments(struct reading *r, int argc, char **argv, enum mg_help
 
 /* A Service called mlgate puts MLGATE_PORT, MLGATE_PORT_…, MLGATE_SERVICE_HOST and MLGATE_SERVICE_PORT… into every Pod beside
  * it: no option may be called like that. */
-static void variable_name(const char *name, char ret[ENV_NAME]) {
-  int n = snprintf(ret, ENV_NAME, "MLGATE_%s", name);
-  for (int i = 7; i < n && i < ENV_NAME - 1; i++) {
+void mg_option_variable(const struct mg_option *option, char ret[MG_VARIABLE_MAX]) {
+  int n = snprintf(ret, MG_VARIABLE_MAX, "MLGATE_%s", option->name);
+  for (int i = 7; i < n && i < MG_VARIABLE_MAX - 1; i++) {
     if (ret[i] == '-') ret[i] = '_';
     else if (ret[i] >= 'a' && ret[i] <= 'z') ret[i] = (char)(ret[i] - 'a' + 'A');
   }
@@ -270,8 +273,8 @@ static int read_commas(struct reading *r, const struct mg_option *option, const 
 
 /* An empty variable counts as none. */
 static int read_variable(struct reading *r, const struct mg_option *option, bool *ret_found) {
-  char name[ENV_NAME];
-  variable_name(option->name, name);
+  char name[MG_VARIABLE_MAX];
+  mg_option_variable(option, name);
   const char *value = getenv(name);
   *ret_found = value && *value;
   if (!*ret_found) return 0;
@@ -279,20 +282,36 @@ static int read_variable(struct reading *r, const struct mg_option *option, bool
   return code < 0 ? mg_err_wrap(r->err, "%s", name) : 0;
 }
 
-int mg_options_read(const struct mg_option *options, int argc, char **argv, struct mg_arena *arena, void *dst,
-                    struct mg_strings *ret_args, enum mg_help *ret_help, struct mg_err *err) {
+int mg_options_take(const struct mg_option *options, int argc, char **argv, struct mg_arena *arena, void *dst,
+                    struct mg_strings *ret_args, enum mg_help *ret_help, struct mg_options_given *ret_given, struct mg_err *err) {
   struct reading r = {.options = options, .arena = arena, .dst = dst, .args = ret_args, .err = err};
   *ret_args = (struct mg_strings){0};
   *ret_help = MG_HELP_NONE;
   int code = read_arguments(&r, argc, argv, ret_help);
+  *ret_given = (struct mg_options_given){r.seen, r.seen};
   if (code < 0 || *ret_help) return *ret_help ? 0 : code;
   for (size_t i = 0; options[i].name; i++) {
     bool found = (r.seen >> i & 1) != 0;
     if (!found) code = read_variable(&r, &options[i], &found);
-    if (code == 0 && !found && options[i].def) code = read_value(&r, &options[i], options[i].def);
     if (code < 0) return code;
+    ret_given->given |= (uint64_t)found << i;
   }
   return 0;
+}
+
+int mg_options_defaults(const struct mg_option *options, struct mg_arena *arena, void *dst, const struct mg_options_given *given,
+                        struct mg_err *err) {
+  int code = 0;
+  for (size_t i = 0; options[i].name && code == 0; i++)
+    if (!(given->given >> i & 1) && options[i].def) code = mg_option_put(&options[i], options[i].def, arena, dst, err);
+  return code;
+}
+
+int mg_options_read(const struct mg_option *options, int argc, char **argv, struct mg_arena *arena, void *dst,
+                    struct mg_strings *ret_args, enum mg_help *ret_help, struct mg_err *err) {
+  struct mg_options_given given;
+  int code = mg_options_take(options, argc, argv, arena, dst, ret_args, ret_help, &given, err);
+  return code < 0 || *ret_help ? code : mg_options_defaults(options, arena, dst, &given, err);
 }
 
 bool mg_options_help(struct mg_buf *out, const struct mg_option *options, bool all) {
@@ -304,7 +323,7 @@ bool mg_options_help(struct mg_buf *out, const struct mg_option *options, bool a
     if (n > width) width = n;
   }
   for (const struct mg_option *o = options; o->name; o++) {
-    char left[ENV_NAME];
+    char left[MG_VARIABLE_MAX];
     whole &= all || !o->aside;
     if (o->aside && !all) continue;
     snprintf(left, sizeof left, "--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");

@@ -12,6 +12,9 @@ struct mg_option_type {
   int (*read)(const struct mg_option *option, const char *value, struct mg_arena *arena, void *dst, struct mg_err *err);
 };
 
+/* Where a value names a file: in a file of defaults that is relative to the file's own folder. */
+enum mg_option_path { MG_PATH_NONE, MG_PATH_VALUE, MG_PATH_BEHIND_EQUALS };
+
 struct mg_option {
   const char *name;  /* without the dashes */
   const char *value; /* what stands for the value in the help; NULL for flags */
@@ -21,6 +24,7 @@ struct mg_option {
   const char *def; /* as it would be typed */
   const char *const *words;
   int64_t min, max;
+  enum mg_option_path path;
   bool aside; /* rarely needed: left out of --help, which is to fit a screen, and shown by --help-all */
 };
 #define MG_OPTIONS_END {0}
@@ -46,6 +50,22 @@ enum mg_help { MG_HELP_NONE, MG_HELP, MG_HELP_ALL };
  * and nothing else was looked at. Strings are borrowed, or in the arena. MG_E_USAGE, MG_E_NOMEM, MG_E_LIMIT. */
 int mg_options_read(const struct mg_option *options, int argc, char **argv, struct mg_arena *arena, void *dst,
                     struct mg_strings *ret_args, enum mg_help *ret_help, struct mg_err *err);
+
+/* The two halves of that: what the command line and the environment give, and the defaults for what nobody gave; in between
+ * others may. */
+struct mg_options_given {
+  uint64_t typed, given; /* by row: on the command line; there or anywhere */
+};
+int mg_options_take(const struct mg_option *options, int argc, char **argv, struct mg_arena *arena, void *dst,
+                    struct mg_strings *ret_args, enum mg_help *ret_help, struct mg_options_given *ret_given, struct mg_err *err);
+int mg_options_defaults(const struct mg_option *options, struct mg_arena *arena, void *dst, const struct mg_options_given *given,
+                        struct mg_err *err);
+/* Reads one value, as the command line would; of a list, one item. */
+int mg_option_put(const struct mg_option *option, const char *value, struct mg_arena *arena, void *dst, struct mg_err *err);
+
+/* The variable that gives an option, too: MLGATE_TLS_CERT. */
+#define MG_VARIABLE_MAX 80
+void mg_option_variable(const struct mg_option *option, char ret[MG_VARIABLE_MAX]);
 
 /* The lines of help, one an option, at most 80 columns if their texts allow. False: some were left out, being aside. */
 bool mg_options_help(struct mg_buf *out, const struct mg_option *options, bool all);

@@ -80,7 +80,9 @@ static int gather(struct load *load, const struct mg_policy_files *files, struct
   struct mg_strings policies = files->policies;
   if (policies.count == 0 && stat(MG_POLICIES_USUAL, &info) == 0) policies = (struct mg_strings){usual, 1};
   int code = policies.count ? add_paths(load, &policies, false, err) : add_built_in(load, err);
-  return code < 0 ? code : add_paths(load, &files->context, true, err);
+  if (code == 0) code = add_paths(load, &files->context, true, err);
+  for (size_t i = 0; i < files->more_count && code == 0; i++) code = add_source(load, &files->more[i], err);
+  return code;
 }
 
 static void say(struct mg_buf *text, const struct mg_diags *diags) {

@@ -7,6 +7,8 @@
 
 struct mg_policy_files {
   struct mg_strings policies, context;
+  const struct mg_source *more; /* behind them; texts without a file of their own */
+  size_t more_count;
 };
 
 /* The files that a snapshot was made of, in the order of loading. */
@@ -27,5 +29,7 @@ int mg_load_policies_into(const struct mg_policy_files *files, struct mg_policy_
 
 /* The rows that every command with policies has. */
 #define MG_POLICY_OPTIONS(type, member)                                                                                      \
-  {"policies", "PATH", &mg_o_list, offsetof(type, member.policies), .doc = "policy file or directory; repeats"},       \
-    {"context", "PATH", &mg_o_list, offsetof(type, member.context), .doc = "LimitRanges, Namespaces … as files; repeats"}
+  {"policies", "PATH", &mg_o_list, offsetof(type, member.policies), .doc = "policy file or directory; repeats",        \
+   .path = MG_PATH_VALUE},                                                                                                   \
+    {"context", "PATH", &mg_o_list, offsetof(type, member.context), .doc = "LimitRanges, Namespaces … as files; repeats", \
+     .path = MG_PATH_VALUE}

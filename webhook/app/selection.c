@@ -1,9 +1,15 @@
 #include "app/selection.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "app/baseline.h"
+#include "app/changes.h"
 #include "app/command.h"
+#include "app/exceptions.h"
+#include "app/progress.h"
 
 #define ROUND_MS (60 * 1000)
 
@@ -14,42 +20,37 @@ struct run {
   struct mg_judge *judge;
   struct mg_report *report;
   bool *matched; /* by exception of the snapshot */
+  struct mg_changes changes; /* --git-diff */
+  struct mg_baseline baseline;
+  struct mg_progress progress;
+  size_t done; /* files */
 };
 
-static mg_str expires_text(const struct mg_exception *e, char *text, size_t size) {
-  mg_str given = mg_string(MG_GET(MG_GET(e->at, "spec"), "expires"));
-  time_t when = (time_t)e->expires;
-  struct tm tm = {0};
-  if (given.n) return given;
-  gmtime_r(&when, &tm);
-  return (mg_str){text, strftime(text, size, "%Y-%m-%dT%H:%M:%SZ", &tm)};
-}
-
-/* Those that matched, have ended or end soon. */
-static void report_exceptions(struct mg_report *report, const struct mg_snapshot *snapshot, const bool *matched, int64_t now) {
-  for (uint32_t i = 0; i < mg_snapshot_exception_count(snapshot); i++) {
-    const struct mg_exception *e = mg_snapshot_exception(snapshot, i);
-    struct mg_report_exception line = {.name = e->name, .state = mg_exception_state(e, now)};
-    char text[32];
-    if (line.state == MG_EXCEPTION_ACTIVE && !matched[i]) continue;
-    line.expires = expires_text(e, text, sizeof text);
-    mg_pos(e->at, &line.pos);
-    mg_report_exception(report, &line);
-  }
+/* A change that touches no manifest is a good one. */
+static bool may_be_empty(const struct mg_selection *o) {
+  return o->allow_empty || o->git_diff;
 }
 
 static int exit_status(const struct mg_selection *o, const struct mg_report_totals *t, bool any_document) {
-  if (t->errors || (!any_document && !o->allow_empty)) return MG_EXIT_INPUT;
+  if (t->errors || (!any_document && !may_be_empty(o))) return MG_EXIT_INPUT;
   if (t->outcomes[MG_OUT_DENY]) return MG_EXIT_DENIED;
   return t->outcomes[MG_OUT_WARN] && o->warn_exit_code.set ? (int)o->warn_exit_code.value : MG_EXIT_OK;
 }
 
-static int find_inputs(struct mg_inputs *inputs, const struct mg_strings *args, struct mg_err *err) {
+static int find_inputs(struct run *run, struct mg_inputs *inputs, const struct mg_strings *args, struct mg_err *err) {
+  static const char *here[] = {"."};
+  const struct mg_strings usual = {here, 1};
+  const char *ref = run->o->git_diff;
+  int code = 0;
+  if (ref && !args->count) args = &usual;
+  run->changes.arena = inputs->arena;
+  if (ref) code = mg_changes_find(&run->changes, ref, args->items, args->count, err);
+  if (code < 0) return mg_err_wrap(err, "--git-diff");
   for (size_t i = 0; i < args->count; i++) {
-    int code = mg_inputs_add(inputs, args->items[i], err);
+    code = mg_inputs_add(inputs, args->items[i], err);
     if (code < 0) return mg_err_wrap(err, "%s", args->items[i]);
   }
-  return 0;
+  return ref ? mg_changes_keep(&run->changes, inputs, err) : 0;
 }
 
 /* All files before any is judged, so that registries are asked for all images at one time. */
@@ -98,13 +99,6 @@ static int open_registries(struct run *run, struct asking *ret, struct mg_err *e
 
 /* ---- what came of a file ---- */
 
-static void note_exceptions(struct run *run, const struct mg_verdict *verdict) {
-  const struct mg_snapshot *snapshot = run->judge->snapshot;
-  for (const struct mg_violation *v = verdict->violations; v; v = v->next)
-    for (uint32_t i = 0; v->exception.n && i < mg_snapshot_exception_count(snapshot); i++)
-      if (mg_str_eq(v->exception, mg_snapshot_exception(snapshot, i)->name)) run->matched[i] = true;
-}
-
 static void tell_note(const char *file, const struct mg_report_warning *note) {
   MG_BUF_AUTO out;
   mg_buf_init(&out, NULL, 1 << 16);
@@ -121,7 +115,7 @@ static void report_file(struct run *run, const struct mg_judged *file) {
   totals->skipped += file->skipped;
   for (const struct mg_judged_item *item = file->items; item; item = item->next) switch (item->kind) {
       case MG_JUDGED_RESULT:
-        note_exceptions(run, item->result.verdict);
+        mg_exceptions_note(run->judge->snapshot, item->result.verdict, run->matched);
         mg_report_result(run->report, &item->result);
         break;
       case MG_JUDGED_ERROR: mg_report_error(run->report, &item->error); break;
@@ -129,15 +123,68 @@ static void report_file(struct run *run, const struct mg_judged *file) {
     }
 }
 
-static int judge_files(struct run *run, const struct mg_inputs *inputs, struct mg_err *err) {
+static int apply_baseline(struct run *run, const struct mg_judged *file, struct mg_err *err) {
   int code = 0;
-  for (size_t i = 0; code == 0 && i < inputs->count; i++) {
-    struct mg_judged file;
-    code = mg_judge_file(run->judge, &inputs->items[i], &file, err);
-    if (code == 0 && run->visitor->judged) code = run->visitor->judged(run->visitor->ctx, &file, err);
-    if (code == 0) report_file(run, &file);
-  }
+  if (!run->o->baseline && !run->o->write_baseline) return 0;
+  for (const struct mg_judged_item *item = file->items; item && code == 0; item = item->next)
+    if (item->kind == MG_JUDGED_RESULT) code = mg_baseline_apply(&run->baseline, &item->result, err);
   return code;
+}
+
+static int take_file(void *ctx, struct mg_judged *file, struct mg_err *err) {
+  struct run *run = ctx;
+  int code = apply_baseline(run, file, err);
+  if (code == 0) code = run->visitor->judged ? run->visitor->judged(run->visitor->ctx, file, err) : 0;
+  if (code < 0) return code;
+  if (file->items) mg_progress_erase(&run->progress);
+  report_file(run, file);
+  mg_progress_tell(&run->progress, ++run->done);
+  return 0;
+}
+
+static void wait_for_file(void *ctx, size_t done) {
+  struct run *run = ctx;
+  mg_progress_tell(&run->progress, done);
+}
+
+/* What registries said is asked for by one thread only. */
+static int judge_files(struct run *run, const struct mg_inputs *inputs, struct mg_err *err) {
+  bool alone = run->visitor->judged || run->judge->visitor.usual.images;
+  uint32_t jobs = alone ? 1 : (uint32_t)run->o->jobs.value;
+  struct mg_crew crew = {.jobs = jobs, .ctx = run, .judged = take_file, .waits = wait_for_file};
+  mg_progress_start(&run->progress, inputs->count);
+  int code = mg_crew_run(&crew, run->judge, inputs, err);
+  mg_progress_erase(&run->progress);
+  return code;
+}
+
+/* ---- the baseline ---- */
+
+/* A baseline that is to be written need not be there to be read. */
+static int open_baseline(struct run *run, struct mg_err *err) {
+  const struct mg_selection *o = run->o;
+  run->baseline.gather = o->write_baseline != NULL;
+  if (o->write_baseline && o->git_diff)
+    return mg_err_set(err, MG_E_USAGE, "--write-baseline needs all findings, and --git-diff leaves some out");
+  if (!o->baseline) return 0;
+  if (o->write_baseline && strcmp(o->baseline, o->write_baseline) == 0 && access(o->baseline, F_OK) != 0) return 0;
+  int code = mg_baseline_read(&run->baseline, o->baseline, err);
+  return code < 0 ? mg_err_wrap(err, "--baseline") : 0;
+}
+
+static enum mg_baseline_scope scope_of(const struct mg_selection *o, const struct mg_strings *args) {
+  struct stat info;
+  if (o->git_diff) return MG_BASELINE_SOME_OBJECTS;
+  for (size_t i = 0; i < args->count; i++)
+    if (stat(args->items[i], &info) == 0 && S_ISDIR(info.st_mode)) return MG_BASELINE_ALL;
+  return MG_BASELINE_SOME_FILES;
+}
+
+static int close_baseline(struct run *run, const struct mg_strings *args, struct mg_err *err) {
+  const struct mg_selection *o = run->o;
+  mg_baseline_tell(&run->baseline, scope_of(o, args));
+  int code = o->write_baseline ? mg_baseline_write(&run->baseline, o->write_baseline, err) : 0;
+  return code < 0 ? mg_err_wrap(err, "--write-baseline") : 0;
 }
 
 static int judge_all(struct run *run, const struct mg_strings *args, struct mg_err *err) {
@@ -146,16 +193,19 @@ static int judge_all(struct run *run, const struct mg_strings *args, struct mg_e
   struct mg_inputs inputs = {.arena = &judge->keep};
   run->matched = MG_NEW_N(&judge->keep, bool, mg_snapshot_exception_count(judge->snapshot) + 1);
   if (!run->matched) return mg_err_set(err, MG_E_NOMEM, "out of memory");
-  int code = find_inputs(&inputs, args, err);
+  int code = open_baseline(run, err);
+  if (code == 0) code = find_inputs(run, &inputs, args, err);
   if (code == 0) code = open_registries(run, &asking, err);
   if (code == 0 && asking.session) code = ask_registries(judge, asking.session, &inputs, err);
+  if (code == 0 && run->visitor->begin) run->visitor->begin(run->visitor->ctx, judge);
   if (code == 0) code = judge_files(run, &inputs, err);
   if (code < 0) return code;
-  report_exceptions(run->report, judge->snapshot, run->matched, judge->now);
+  mg_exceptions_report(run->report, judge->snapshot, run->matched, judge->now);
   code = mg_report_end(run->report, err);
+  if (code == 0) code = close_baseline(run, args, err);
   struct mg_report_totals *totals = mg_report_totals(run->report);
   bool any_document = totals->objects || totals->skipped;
-  if (!any_document && !totals->errors && !run->o->allow_empty)
+  if (!any_document && !totals->errors && !may_be_empty(run->o))
     fprintf(stderr, "mlgate %s: nothing found to check\n", run->visitor->command);
   return code < 0 ? code : exit_status(run->o, totals, any_document);
 }
@@ -170,6 +220,7 @@ int mg_selection_run(const struct mg_selection *o, const struct mg_strings *args
   __attribute__((cleanup(mg_judge_fini))) struct mg_judge judge = {0};
   struct mg_err err = {0};
   int code = mg_report_new(&report, o->formats.items, o->formats.count, &err);
+  if (code == 0) mg_report_color(report, (enum mg_color)o->color);
   if (code == 0 && mg_load_policies(&o->files, &snapshot) < 0) return MG_EXIT_USAGE;
   if (code == 0) {
     struct mg_request usual = {.ns = mg_str_of(o->ns),
@@ -182,6 +233,7 @@ int mg_selection_run(const struct mg_selection *o, const struct mg_strings *args
     struct run run = {.o = o, .visitor = visitor, .judge = &judge, .report = report};
     judge.now = o->now.set ? o->now.value : (int64_t)time(NULL);
     code = judge_all(&run, args, &err);
+    mg_baseline_fini(&run.baseline);
   }
   if (code < 0) fprintf(stderr, "mlgate %s: %s\n", visitor->command, err.text);
   return code < 0 ? MG_EXIT_USAGE : code;

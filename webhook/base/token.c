@@ -17,7 +17,7 @@ static ssize_t read_all(int fd, char *to, size_t room) {
   return (ssize_t)n;
 }
 
-static int take(struct mg_token *token, const char *path, char *text, size_t n, struct mg_err *err) {
+static int take(struct mg_token *token, const char *path, const char *text, size_t n, struct mg_err *err) {
   while (n && (text[n - 1] == '\n' || text[n - 1] == '\r' || text[n - 1] == ' ')) n--;
   if (n == 0) return mg_err_set(err, MG_E_INVALID, "%s: the token is empty", path);
   if (n > MG_TOKEN_MAX) return mg_err_set(err, MG_E_LIMIT, "%s: the token is longer than %d bytes", path, MG_TOKEN_MAX);
@@ -39,4 +39,8 @@ int mg_token_read(struct mg_token *token, const char *path, struct mg_err *err) 
   int code = n < 0 ? mg_err_set(err, MG_E_IO, "%s: %s", path, strerror(why)) : take(token, path, text, (size_t)n, err);
   OPENSSL_cleanse(text, sizeof text);
   return code;
+}
+
+int mg_token_take(struct mg_token *token, const char *text, struct mg_err *err) {
+  return take(token, "the token", text, strlen(text), err);
 }

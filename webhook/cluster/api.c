@@ -22,17 +22,29 @@
 #define WAIT_MAX 5 /* seconds that a server may ask for */
 #define MESSAGE_MAX 300
 
+/* PEM that no file has. */
+struct pem {
+  char *p;
+  size_t n;
+};
+
 struct mg_api {
   CURL *curl;
   int timeout_ms;
+  size_t body_max;
   struct mg_api_place place;
+  struct pem ca, cert, key;
+  char server[URL_MAX]; /* what URLs begin with: the place's, under the name that its certificate is for */
+  char host[URL_MAX];   /* the header, where that is another name; "": none */
+  struct curl_slist *connect_to; /* where that name leads */
+  char proxy[MG_API_SERVER_MAX]; /* "": none */
   struct mg_token token;
 };
 
 /* What arrives, in memory that is wiped when it has to move. */
 struct sink {
   char *p;
-  size_t n, cap;
+  size_t n, cap, max;
   int code;
 };
 
@@ -57,7 +69,7 @@ static bool sink_grow(struct sink *sink, size_t want) {
 static size_t sink_take(char *p, size_t size, size_t count, void *arg) {
   struct sink *sink = arg;
   size_t n = size * count;
-  if (n > MG_API_BODY_MAX - sink->n) sink->code = MG_E_LIMIT;
+  if (n > sink->max - sink->n) sink->code = MG_E_LIMIT;
   else if (sink->n + n + 1 > sink->cap && !sink_grow(sink, sink->n + n + 1)) sink->code = MG_E_NOMEM;
   if (sink->code) return 0;
   memcpy(sink->p + sink->n, p, n);
@@ -112,11 +124,58 @@ int mg_api_find(const struct mg_api_options *options, struct mg_api_place *ret, 
   return code < 0 ? code : copy_path(ret->key_file, options->key_file, err);
 }
 
+static int copy_pem(struct pem *to, mg_str from, struct mg_err *err) {
+  if (!from.n) return 0;
+  to->p = malloc(from.n);
+  if (!to->p) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  memcpy(to->p, from.p, from.n);
+  to->n = from.n;
+  return 0;
+}
+
+/* The colon before the port, or `end`: of an IPv6 address, behind its brackets. */
+static const char *port_of(const char *host, const char *end) {
+  const char *from = *host == '[' ? memchr(host, ']', (size_t)(end - host)) : host;
+  const char *colon = from ? memchr(from, ':', (size_t)(end - from)) : NULL;
+  return colon ? colon : end;
+}
+
+/* The name goes into the URL, since that is what certificates are held against, and leads to where the server is. */
+static int rename_server(struct mg_api *api, const char *name, struct mg_err *err) {
+  const char *from = api->place.server + sizeof "https://" - 1, *path = strchr(from, '/');
+  const char *end = path ? path : from + strlen(from), *colon = port_of(from, end);
+  int bare = (int)(colon - from), host = (int)(end - from), digits = colon < end ? (int)(end - colon - 1) : 3;
+  const char *number = colon < end ? colon + 1 : "443";
+  char line[4 * URL_MAX];
+  if (!*name || strlen(name) >= URL_MAX || strspn(name, URL_BYTES) != strlen(name) || strchr(name, '/'))
+    return mg_err_set(err, MG_E_INVALID, "tls-server-name \"%.100s\" is no name", name);
+  int n = snprintf(api->server, URL_MAX, "https://%s:%.*s%s", name, digits, number, path ? path : "");
+  int m = snprintf(api->host, URL_MAX, "Host: %.*s", host, from);
+  if (n < 0 || n >= URL_MAX || m < 0 || m >= URL_MAX) return mg_err_set(err, MG_E_LIMIT, "the server's address is too long");
+  (void)snprintf(line, sizeof line, "%s:%.*s:%.*s:%.*s", name, digits, number, bare, from, digits, number);
+  api->connect_to = curl_slist_append(NULL, line);
+  return api->connect_to ? 0 : mg_err_set(err, MG_E_NOMEM, "out of memory");
+}
+
+static int configure_more(struct mg_api *api, const struct mg_api_options *options, struct mg_err *err) {
+  const char *proxy = options->proxy ? options->proxy : "";
+  if (strlen(proxy) >= sizeof api->proxy) return mg_err_set(err, MG_E_LIMIT, "the proxy's address is too long");
+  memcpy(api->proxy, proxy, strlen(proxy) + 1);
+  int code = copy_pem(&api->ca, options->ca_data, err);
+  if (code == 0) code = copy_pem(&api->cert, options->cert_data, err);
+  if (code == 0) code = copy_pem(&api->key, options->key_data, err);
+  if (code == 0 && options->token) code = mg_token_take(&api->token, options->token, err);
+  if (code == 0 && options->server_name) code = rename_server(api, options->server_name, err);
+  return code;
+}
+
 static int configure(struct mg_api *api, const struct mg_api_options *options, struct mg_err *err) {
   int code = mg_api_find(options, &api->place, err);
+  if (code == 0) memcpy(api->server, api->place.server, sizeof api->server);
   if (code == 0 && *api->place.token_file) code = mg_token_read(&api->token, api->place.token_file, err);
   api->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_MS;
-  return code;
+  api->body_max = options->body_max ? options->body_max : MG_API_BODY_MAX;
+  return code < 0 ? code : configure_more(api, options, err);
 }
 
 /* OpenSSL 3.0 crashes under curl where it had no memory to begin with; its first fetch shows that. */
@@ -145,6 +204,10 @@ int mg_api_open(const struct mg_api_options *options, struct mg_api **ret, struc
 void mg_api_close(struct mg_api *api) {
   if (!api) return;
   curl_easy_cleanup(api->curl);
+  curl_slist_free_all(api->connect_to);
+  wipe(api->ca.p, api->ca.n);
+  wipe(api->cert.p, api->cert.n);
+  wipe(api->key.p, api->key.n);
   OPENSSL_cleanse(api, sizeof *api);
   free(api);
   curl_global_cleanup();
@@ -171,18 +234,30 @@ static bool add_header(struct curl_slist **list, const char *name, const char *v
 static bool make_headers(struct mg_api *api, const char *type, struct curl_slist **list) {
   if (!add_header(list, "Accept: ", "application/json") || !add_header(list, "Expect:", "")) return false;
   if (type && !add_header(list, "Content-Type: ", type)) return false;
+  if (*api->host && !add_header(list, "", api->host)) return false;
   return !api->token.n || add_header(list, "Authorization: Bearer ", api->token.text);
+}
+
+static bool set_pem(CURL *c, CURLoption option, const struct pem *pem) {
+  struct curl_blob blob = {.data = pem->p, .len = pem->n, .flags = CURL_BLOB_NOCOPY};
+  return curl_easy_setopt(c, option, &blob) == CURLE_OK;
 }
 
 static bool set_tls(const struct mg_api *api, CURL *c) {
   bool good = curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "https") == CURLE_OK;
   good = good && curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK;
   good = good && curl_easy_setopt(c, CURLOPT_CA_CACHE_TIMEOUT, 0L) == CURLE_OK; /* the file is renewed */
-  if (*api->place.ca_file)
+  /* curl 7.88 frees twice what it fails to keep of such a session; the connection is kept anyway. */
+  if (api->ca.p || api->connect_to) good = good && curl_easy_setopt(c, CURLOPT_SSL_SESSIONID_CACHE, 0L) == CURLE_OK;
+  if (api->ca.p)
+    good = good && set_pem(c, CURLOPT_CAINFO_BLOB, &api->ca) && curl_easy_setopt(c, CURLOPT_CAPATH, NULL) == CURLE_OK;
+  else if (*api->place.ca_file)
     good = good && curl_easy_setopt(c, CURLOPT_CAINFO, api->place.ca_file) == CURLE_OK &&
            curl_easy_setopt(c, CURLOPT_CAPATH, NULL) == CURLE_OK;
-  if (*api->place.cert_file) good = good && curl_easy_setopt(c, CURLOPT_SSLCERT, api->place.cert_file) == CURLE_OK;
-  if (*api->place.key_file) good = good && curl_easy_setopt(c, CURLOPT_SSLKEY, api->place.key_file) == CURLE_OK;
+  if (api->cert.p) good = good && set_pem(c, CURLOPT_SSLCERT_BLOB, &api->cert);
+  else if (*api->place.cert_file) good = good && curl_easy_setopt(c, CURLOPT_SSLCERT, api->place.cert_file) == CURLE_OK;
+  if (api->key.p) good = good && set_pem(c, CURLOPT_SSLKEY_BLOB, &api->key);
+  else if (*api->place.key_file) good = good && curl_easy_setopt(c, CURLOPT_SSLKEY, api->place.key_file) == CURLE_OK;
   return good;
 }
 
@@ -194,7 +269,8 @@ struct request {
 static bool set_usual(const struct mg_api *api, CURL *c, const char *url, struct curl_slist *headers, char *text) {
   curl_easy_reset(c); /* connections stay */
   bool good = set_tls(api, c) && curl_easy_setopt(c, CURLOPT_URL, url) == CURLE_OK;
-  good = good && curl_easy_setopt(c, CURLOPT_PROXY, "") == CURLE_OK;
+  good = good && curl_easy_setopt(c, CURLOPT_PROXY, api->proxy) == CURLE_OK;
+  if (api->connect_to) good = good && curl_easy_setopt(c, CURLOPT_CONNECT_TO, api->connect_to) == CURLE_OK;
   good = good && curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK;
   good = good && curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
   /* Else who gives up would wait for a resolver that hangs, and the watchdog with it. */
@@ -220,7 +296,7 @@ static bool set_request(struct mg_api *api, const struct request *r, struct curl
 static int transport_failed(const struct request *r, const struct sink *sink, CURLcode why, const char *text,
                             struct mg_err *err) {
   if (sink->code == MG_E_LIMIT)
-    return mg_err_set(err, MG_E_LIMIT, "%s %s: the reply is larger than %zu bytes", r->method, r->url, MG_API_BODY_MAX);
+    return mg_err_set(err, MG_E_LIMIT, "%s %s: the reply is larger than %zu bytes", r->method, r->url, sink->max);
   if (sink->code || why == CURLE_OUT_OF_MEMORY) return mg_err_set(err, MG_E_NOMEM, "%s %s: out of memory", r->method, r->url);
   return mg_err_set(err, MG_E_IO, "%s %s: %s", r->method, r->url, *text ? text : curl_easy_strerror(why));
 }
@@ -228,7 +304,7 @@ static int transport_failed(const struct request *r, const struct sink *sink, CU
 static int ask_once(struct mg_api *api, const struct request *r, struct mg_api_reply *ret, struct mg_err *err) {
   __attribute__((cleanup(mg_api_headers_free))) struct curl_slist *headers = NULL;
   char text[CURL_ERROR_SIZE] = "";
-  struct sink sink = {0};
+  struct sink sink = {.max = api->body_max};
   long status = 0;
   if (!make_headers(api, r->type, &headers) || !sink_grow(&sink, 1) || !set_request(api, r, headers, &sink, text)) {
     wipe(sink.p, sink.cap);
@@ -265,7 +341,7 @@ static bool prepare_again(struct mg_api *api, int status, bool *renewed) {
 
 static int make_url(const struct mg_api *api, const char *path, char *url, size_t room, struct mg_err *err) {
   if (strlen(path) >= MG_API_PATH_MAX) return mg_err_set(err, MG_E_LIMIT, "a path is longer than %d bytes", MG_API_PATH_MAX - 1);
-  (void)snprintf(url, room, "%s%s", api->place.server, path);
+  (void)snprintf(url, room, "%s%s", api->server, path);
   return 0;
 }
 

@@ -1,5 +1,5 @@
-/* A small client of the API server: one request at a time, replies with a limit, time-outs, no redirects, no proxy, nothing but
- * HTTPS. One mg_api belongs to one thread. */
+/* A small client of the API server: one request at a time, replies with a limit, time-outs, no redirects, no proxy but one
+ * that is given, nothing but HTTPS. One mg_api belongs to one thread. */
 #pragma once
 #include <jansson.h>
 
@@ -20,6 +20,12 @@ struct mg_api_options {
   const char *cert_file, *key_file; /* client certificate; NULL: none */
   const char *account; /* directory of the service account; NULL: where the kubelet mounts it */
   int timeout_ms;      /* of one request; 0: ten seconds */
+  /* What a kubeconfig may say besides (cluster/kubeconfig.h); they go before the files. */
+  mg_str ca_data, cert_data, key_data; /* PEM; empty: none */
+  const char *token;       /* NULL: none */
+  const char *server_name; /* that its certificate is for; NULL: the server's */
+  const char *proxy;       /* URL; NULL: none, whatever the environment says */
+  size_t body_max;         /* of a reply; 0: MG_API_BODY_MAX */
 };
 
 /* Where that is, for who asks by other means. "": none. */

@@ -173,6 +173,15 @@ void mg_push(mg_node array, mg_node value) {
   put_item(array, UINT32_MAX, value, &last);
 }
 
+void mg_put_all(mg_node container, mg_node from) {
+  mg_node copy = cells_of(container) ? mg_make_copy(container.doc, from) : absent_in(container.doc);
+  if (!copy.at || mg_kind_of(copy) != mg_kind_of(container)) return;
+  struct mg_cell *cells = container.doc->cells;
+  cells[container.at].first = cells[copy.at].first;
+  for (uint32_t at = cells[container.at].first; at; at = cells[at].next) cells[at].parent = container.at;
+  touch(container);
+}
+
 /* --- recorded edits --- */
 
 void mg_patch_init(struct mg_patch *patch, struct mg_arena *arena, mg_node root) {

@@ -43,6 +43,14 @@ static bool is_plain(mg_str s) {
   return !is_word(s);
 }
 
+/* 16Gi: digits, and a unit that no number of any reader has. */
+static bool is_amount(mg_str s) {
+  if (s.n < 3 || s.n > 20 || s.p[s.n - 1] != 'i' || !memchr("KMGTPE", s.p[s.n - 2], 6)) return false;
+  for (size_t i = 0; i + 2 < s.n; i++)
+    if (s.p[i] < '0' || s.p[i] > '9') return false;
+  return true;
+}
+
 /* Printable, and no end of a line in any version of YAML. */
 static bool is_visible(uint32_t point) {
   if (point < 0xA0) return point >= 0x20 && point < 0x7F;
@@ -63,7 +71,7 @@ static void put_escaped(struct mg_buf *buf, uint32_t point) {
   else mg_buf_printf(buf, "\\u%04X", point);
 }
 
-static void put_quoted(struct mg_buf *buf, mg_str s) {
+void mg_yaml_write_quoted(struct mg_buf *buf, mg_str s) {
   const char *p = s.p, *end = s.p + s.n;
   mg_buf_byte(buf, '"');
   while (p < end && !buf->failed) {
@@ -113,19 +121,19 @@ static bool is_branch(mg_node n) {
   return mg_first(n).at != 0;
 }
 
-static void put_one_line(struct mg_buf *buf, mg_str s) {
-  if (is_plain(s)) mg_buf_put(buf, s);
-  else put_quoted(buf, s);
+void mg_yaml_write_string(struct mg_buf *buf, mg_str s, bool amounts) {
+  if (is_plain(s) || (amounts && is_amount(s))) mg_buf_put(buf, s);
+  else mg_yaml_write_quoted(buf, s);
 }
 
 /* Ends the line. */
-static void put_leaf(struct mg_buf *buf, mg_node n, size_t column) {
+static void put_leaf(struct mg_buf *buf, mg_node n, size_t column, const struct mg_yaml_layout *layout) {
   mg_str text = mg_text(n);
-  if (mg_is(n, MG_STRING) && column && is_literal(text)) {
+  if (mg_is(n, MG_STRING) && !layout->no_blocks && is_literal(text)) {
     put_literal(buf, text, column);
     return;
   }
-  if (mg_is(n, MG_STRING)) put_one_line(buf, text);
+  if (mg_is(n, MG_STRING)) mg_yaml_write_string(buf, text, layout->amounts);
   else if (mg_is(n, MG_OBJECT)) mg_buf_lit(buf, "{}");
   else if (mg_is(n, MG_ARRAY)) mg_buf_lit(buf, "[]");
   else mg_buf_put(buf, text.n ? text : MG_S("null"));
@@ -135,44 +143,51 @@ static void put_leaf(struct mg_buf *buf, mg_node n, size_t column) {
 static void put_key(struct mg_buf *buf, mg_node key, size_t column) {
   bool is_long = mg_text(key).n > KEY_MAX / 4; /* every byte may take four */
   if (is_long) mg_buf_lit(buf, "? ");
-  put_one_line(buf, mg_text(key));
+  mg_yaml_write_string(buf, mg_text(key), false);
   if (is_long) mg_buf_byte(buf, '\n'), put_spaces(buf, column);
   mg_buf_byte(buf, ':');
 }
 
-/* How much further right the children of a branch stand than itself: a list below a key is not indented. */
-static size_t step_of(mg_node branch) {
-  return mg_key_of(branch).at && mg_is(branch, MG_ARRAY) ? 0 : 2;
+/* How much further right the children of a branch stand than itself. */
+static size_t step_of(const struct mg_yaml_layout *layout, mg_node branch) {
+  if (!mg_key_of(branch).at) return layout->dash;
+  return mg_is(branch, MG_ARRAY) ? layout->list_step : layout->step;
 }
 
-/* Walks without recursion: `at` is a key or an item below n. */
-void mg_yaml_write(struct mg_buf *buf, mg_node n) {
-  mg_node top = mg_is(n, MG_KEY) ? mg_value(n) : n, at = mg_first(top);
-  size_t column = 0;
+/* Walks without recursion: `at` is the child, or a key or an item below it. */
+void mg_yaml_write_child(struct mg_buf *buf, mg_node child, const struct mg_yaml_layout *layout) {
+  size_t column = layout->column;
   bool behind_dash = false;
-  if (!is_branch(top)) put_leaf(buf, top, 0);
+  mg_node at = child;
   while (at.at && !buf->failed) {
     bool is_key = mg_is(at, MG_KEY);
     mg_node value = is_key ? mg_value(at) : at;
     if (!behind_dash) put_spaces(buf, column);
     behind_dash = false;
     if (is_key) put_key(buf, at, column);
-    else mg_buf_byte(buf, '-');
+    else mg_buf_byte(buf, '-'), put_spaces(buf, layout->dash - 1);
     if (is_branch(value)) {
       behind_dash = !is_key;
-      mg_buf_byte(buf, is_key ? '\n' : ' ');
-      column += step_of(value);
+      if (is_key) mg_buf_byte(buf, '\n');
+      column += step_of(layout, value);
       at = mg_first(value);
       continue;
     }
-    mg_buf_byte(buf, ' ');
-    put_leaf(buf, value, column + 2);
-    while (!mg_next(at).at) {
+    if (is_key) mg_buf_byte(buf, ' ');
+    put_leaf(buf, value, column + 2, layout);
+    while (at.at != child.at && !mg_next(at).at) {
       mg_node branch = mg_parent(at), key = mg_key_of(branch);
-      if (branch.at == top.at) return;
-      column -= step_of(branch);
+      column -= step_of(layout, branch);
       at = key.at ? key : branch;
     }
-    at = mg_next(at);
+    at = at.at == child.at ? (mg_node){0} : mg_next(at);
   }
+}
+
+/* A list below a key is not indented. */
+void mg_yaml_write(struct mg_buf *buf, mg_node n) {
+  static const struct mg_yaml_layout layout = {.step = 2, .dash = 2}, alone = {.no_blocks = true};
+  mg_node top = mg_is(n, MG_KEY) ? mg_value(n) : n;
+  if (!is_branch(top)) put_leaf(buf, top, 0, &alone);
+  for (mg_node child = mg_first(top); child.at; child = mg_next(child)) mg_yaml_write_child(buf, child, &layout);
 }

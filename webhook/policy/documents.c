@@ -2,6 +2,8 @@
 #include "policy/documents.h"
 
 #include "base/when.h"
+#include "kube/name.h"
+#include "policy/cases.h"
 
 /* ---- metadata ---- */
 
@@ -27,7 +29,11 @@ static const struct mg_field document_fields[] = {
 };
 static const struct mg_field test_fields[] = {
     DOCUMENT_FIELDS,
-    {"cases", &mg_t_node, offsetof(struct mg_document, cases), .required = true, .doc = "Test cases."},
+    {"policies", &mg_t_list, offsetof(struct mg_document, policies), &mg_item_string,
+     .doc = "What is tested: files or directories, relative to this one; those of --policies, if not given."},
+    {"context", &mg_t_list, offsetof(struct mg_document, context), &mg_item_source,
+     .doc = "What the cluster has: objects, or files relative to this one; those of --context, if not given."},
+    {"cases", &mg_t_list, offsetof(struct mg_document, cases), &mg_item_case, .required = true, .doc = "What must hold."},
     MG_FIELDS_END,
 };
 
@@ -268,8 +274,7 @@ static void load_registry(struct mg_loader *l, const struct mg_document *d, mg_n
 }
 
 static void load_test(struct mg_loader *l, const struct mg_document *d, mg_node root) {
-  (void)root;
-  if (!mg_is(d->cases, MG_ARRAY)) mg_diag_error(l->load.diags, d->cases, MG_AT_VALUE, "\"cases\" must be a list");
+  mg_cases_check(&l->load, MG_GET(root, "cases"), d->cases);
 }
 
 /* ---- documents ---- */
@@ -282,6 +287,14 @@ static const struct mg_document_kind document_kinds[] = {
     {"Exception", document_fields, load_exception, 1, false, exception_fields, "What a policy spares for a while, and why."},
     {"Test", test_fields, load_test, 1, false, NULL, "Cases for `mlgate test`."},
 };
+
+bool mg_document_check_name(struct mg_load *load, const struct mg_document_kind *kind, mg_node root, mg_str name) {
+  if (!name.n) return false;
+  if (kind->name_is_label ? mg_name_is_dns_label(name) : mg_name_is_dns_subdomain(name)) return true;
+  mg_diag_error(load->diags, MG_GET(MG_GET(root, "metadata"), "name"), MG_AT_VALUE, "\"%.*s\" is no DNS %s", MG_FMT(name),
+                kind->name_is_label ? "label (lower-case letters, digits and -, at most 63)" : "subdomain");
+  return false;
+}
 
 const struct mg_document_kind *mg_document_kind_at(size_t i) {
   return i < sizeof document_kinds / sizeof *document_kinds ? &document_kinds[i] : NULL;

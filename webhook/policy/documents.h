@@ -16,7 +16,8 @@ struct mg_metadata {
 struct mg_document {
   mg_str api_version, kind;
   struct mg_metadata metadata;
-  mg_node spec, cases;
+  mg_node spec;
+  struct mg_list cases, policies, context; /* of a Test: policy/cases.h */
 };
 
 struct mg_document_kind {
@@ -37,6 +38,9 @@ extern const struct mg_type mg_t_rules;
 
 /* One after the other; NULL at the end. */
 const struct mg_document_kind *mg_document_kind_at(size_t i);
+
+/* The name is there and one that its kind may have. One that is not there has been reported with the head. */
+bool mg_document_check_name(struct mg_load *load, const struct mg_document_kind *kind, mg_node root, mg_str name);
 
 /* NULL where mlgate.dev has no such kind. */
 const struct mg_document_kind *mg_document_kind_of(mg_str name);

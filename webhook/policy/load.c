@@ -4,7 +4,6 @@
 #include "base/embedded.h"
 #include "doc/yaml.h"
 #include "kube/limit_range.h"
-#include "kube/name.h"
 #include "policy/documents.h"
 
 #define SNAPSHOT_ARENA ((size_t)512 << 20)
@@ -197,15 +196,8 @@ static void load_entry(struct loader *l, struct entry *e) {
   mg_decode(&l->to.load, e->kind->fields, e->kind->name, root, &d);
   e->name = d.metadata.name;
   e->ns = d.metadata.ns;
-  if (!e->name.n) {
-    /* reported already */
-  } else if (!(e->kind->name_is_label ? mg_name_is_dns_label(e->name) : mg_name_is_dns_subdomain(e->name))) {
-    mg_diag_error(l->to.load.diags, MG_GET(MG_GET(root, "metadata"), "name"), MG_AT_VALUE, "\"%.*s\" is no DNS %s",
-                  MG_FMT(e->name), e->kind->name_is_label ? "label (lower-case letters, digits and -, at most 63)" : "subdomain");
-  } else {
-    take_name(l, e, root);
-  }
-  if (d.spec.at || d.cases.at) e->kind->load(&l->to, &d, root);
+  if (mg_document_check_name(&l->to.load, e->kind, root, e->name)) take_name(l, e, root);
+  if (d.spec.at || !e->kind->spec) e->kind->load(&l->to, &d, root);
 }
 
 static void cross_check(struct loader *l) {

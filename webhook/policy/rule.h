@@ -72,6 +72,7 @@ const struct mg_workload *mg_run_old_workload(const struct mg_run *run);
 enum mg_action mg_run_action(const struct mg_run *run);
 
 struct mg_finding {
+  struct mg_mend mend;       /* an edit that is safe to make instead of the author */
   struct mg_pod *pod;        /* NULL: the object as a whole */
   struct mg_container *container; /* NULL: the template */
   struct mg_where where;

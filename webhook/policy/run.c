@@ -173,7 +173,9 @@ static void add_violation(struct mg_run *run, const struct mg_finding *f, const 
                              .where = f->where,
                              .object = run->eval->workload->object,
                              .fix = f->fix,
+                             .mend = f->mend,
                              .exception = e ? e->name : (mg_str){0},
+                             .exempted_by = e,
                              .message = text};
   if (run->rule->message.n) v->message = mg_arena_printf(arena, "%.*s: %.*s", MG_FMT(run->rule->message), MG_FMT(text));
   *run->found_end = v;

@@ -9,6 +9,7 @@ extern const char *const mg_outcome_words[]; /* deny, warn, audit, exempted */
 
 struct mg_policy;
 struct mg_rule;
+struct mg_exception;
 
 /* What a violation measures, so that an UPDATE can be told apart from a change for the worse. */
 struct mg_measure {
@@ -22,6 +23,13 @@ struct mg_measure {
 struct mg_where {
   mg_node node;
   mg_str more[MG_WHERE_KEYS];
+};
+
+/* An edit that ends a violation and takes nothing from the author: `value`, of the same object, goes under `key` of what
+ * `where` says, or in its place where the key is empty. An absent value: there is none. */
+struct mg_mend {
+  mg_str key;
+  mg_node value;
 };
 
 struct mg_violation {
@@ -38,7 +46,9 @@ struct mg_violation {
   mg_node object;
   mg_str message;     /* what is there and what is wanted; the rule's own message stands before it */
   mg_str fix;         /* one line that mends it; may be empty */
+  struct mg_mend mend;
   mg_str exception;   /* name, when exempted */
+  const struct mg_exception *exempted_by; /* the whole of it; NULL: not exempted */
 };
 
 /* The field from the object, for people and as RFC 6901 pointer; in the arena of the object's doc. Worked out when asked, since

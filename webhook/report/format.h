@@ -1,14 +1,28 @@
-/* What a report format is: one file and one row of the list below. */
+/* What a report format is: one file and one row of MG_FORMATS in report/report.h. */
 #pragma once
 #include "report/report.h"
+#include "report/seen.h"
 
 #define MG_SINK_MAX ((size_t)512 << 20) /* of text that waits for its place in the report */
+#define MG_SINK_PARTS 4
 
-/* One report on its way. `out` is written when it has grown, in order; the others wait for `end`. */
+/* Where file names start from: the working directory, and the top of the repository that it is in. Empty: not known. */
+struct mg_base {
+  mg_str here, top;
+};
+
+/* One report on its way. `out` is written when it has grown, in order; the parts, which each format names for itself, wait until
+ * it puts them there. */
 struct mg_sink {
   int fd;
   int error; /* errno of a failed write, or 0 */
-  struct mg_buf out, results, errors, exceptions, scratch;
+  bool color;
+  const struct mg_base *base;
+  struct mg_buf out, parts[MG_SINK_PARTS];
+  bool begun;                     /* this and what follows is for the format's own use: */
+  uint64_t counts[MG_SINK_PARTS];
+  struct mg_seen seen;
+  struct mg_buf text, path, scratch;
 };
 
 struct mg_format {
@@ -18,11 +32,6 @@ struct mg_format {
   void (*exception)(struct mg_sink *sink, const struct mg_report_exception *exception);
   void (*end)(struct mg_sink *sink, const struct mg_report_totals *totals);
 };
-
-/* A row for each. */
-#define MG_FORMATS(FORMAT) \
-  FORMAT(text)             \
-  FORMAT(json)
 
 #define MG_FORMAT_DECLARED(name) extern const struct mg_format mg_format_##name;
 MG_FORMATS(MG_FORMAT_DECLARED)

@@ -3,6 +3,8 @@
 
 #include "report/format.h"
 
+enum part { RESULTS, ERRORS, EXCEPTIONS };
+
 /* `,"key":` and the text. */
 static void member(struct mg_sink *sink, struct mg_buf *to, const char *key, mg_str text) {
   mg_buf_printf(to, ",\"%s\":", key);
@@ -18,7 +20,7 @@ static void separate(struct mg_buf *to) {
 }
 
 static void violation(struct mg_sink *sink, const struct mg_report_result *r, const struct mg_violation *v) {
-  struct mg_buf *to = &sink->results;
+  struct mg_buf *to = &sink->parts[RESULTS];
   struct mg_pos pos;
   if (!mg_pos(v->where.node, &pos)) pos = (struct mg_pos){r->file, r->line, r->column};
   mg_buf_lit(to, "{\"policy\":");
@@ -38,7 +40,7 @@ static void violation(struct mg_sink *sink, const struct mg_report_result *r, co
 }
 
 static void head(struct mg_sink *sink, const struct mg_report_result *r) {
-  struct mg_buf *to = &sink->results;
+  struct mg_buf *to = &sink->parts[RESULTS];
   mg_buf_lit(to, "{\"file\":");
   mg_buf_json(to, mg_str_of(r->file));
   mg_buf_printf(to, ",\"document\":%u,\"line\":%u", r->document, r->line);
@@ -50,7 +52,7 @@ static void head(struct mg_sink *sink, const struct mg_report_result *r) {
 }
 
 static void result(struct mg_sink *sink, const struct mg_report_result *r) {
-  struct mg_buf *to = &sink->results;
+  struct mg_buf *to = &sink->parts[RESULTS];
   separate(to);
   head(sink, r);
   mg_buf_lit(to, ",\"violations\":[");
@@ -69,7 +71,7 @@ static void result(struct mg_sink *sink, const struct mg_report_result *r) {
 }
 
 static void error(struct mg_sink *sink, const struct mg_report_error *e) {
-  struct mg_buf *to = &sink->errors;
+  struct mg_buf *to = &sink->parts[ERRORS];
   separate(to);
   mg_buf_lit(to, "{\"file\":");
   mg_buf_json(to, mg_str_of(e->file));
@@ -79,7 +81,7 @@ static void error(struct mg_sink *sink, const struct mg_report_error *e) {
 }
 
 static void exception(struct mg_sink *sink, const struct mg_report_exception *e) {
-  struct mg_buf *to = &sink->exceptions;
+  struct mg_buf *to = &sink->parts[EXCEPTIONS];
   separate(to);
   mg_buf_lit(to, "{\"name\":");
   mg_sink_json(sink, to, e->name);
@@ -107,13 +109,13 @@ static void end(struct mg_sink *sink, const struct mg_report_totals *t) {
     mg_buf_printf(out, "%s\"%s\":%" PRIu64, i ? "," : "", rows[i].key, rows[i].count);
   mg_buf_lit(out, "},\n\"results\":[");
   mg_sink_write(sink, out);
-  mg_sink_write(sink, &sink->results);
+  mg_sink_write(sink, &sink->parts[RESULTS]);
   mg_buf_lit(out, "],\n\"exceptions\":[");
   mg_sink_write(sink, out);
-  mg_sink_write(sink, &sink->exceptions);
+  mg_sink_write(sink, &sink->parts[EXCEPTIONS]);
   mg_buf_lit(out, "],\n\"errors\":[");
   mg_sink_write(sink, out);
-  mg_sink_write(sink, &sink->errors);
+  mg_sink_write(sink, &sink->parts[ERRORS]);
   mg_buf_lit(out, "]}\n");
 }
 

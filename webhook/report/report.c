@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include "report/format.h"
+#include "report/place.h"
 
 #define FLUSH_AT ((size_t)1 << 16)
+#define BASE_MAX ((size_t)1 << 16)
 
 #define F(name) &mg_format_##name,
 static const struct mg_format *const formats[] = {MG_FORMATS(F)};
@@ -16,6 +18,11 @@ static const struct mg_format *const formats[] = {MG_FORMATS(F)};
 const char *const mg_report_format_names[] = {MG_FORMATS(F) NULL};
 #undef F
 #define FORMAT_COUNT (sizeof formats / sizeof *formats)
+
+const char *const mg_color_words[] = {"auto", "always", "never", NULL};
+
+#define SINK_BUFS(s)                                                                                                           \
+  {&(s)->out, &(s)->parts[0], &(s)->parts[1], &(s)->parts[2], &(s)->parts[3], &(s)->text, &(s)->path, &(s)->scratch}
 
 struct output {
   const struct mg_format *format;
@@ -26,28 +33,44 @@ struct mg_report {
   struct output outputs[MG_REPORT_FORMATS_MAX];
   size_t count;
   struct mg_report_totals totals;
+  bool failed; /* memory for what was told of a result */
+  struct mg_base base;
+  struct mg_buf base_text;
 };
 
-static void sink_init(struct mg_sink *sink, int fd) {
+static bool is_given(const char *variable) {
+  const char *value = getenv(variable);
+  return value && *value;
+}
+
+/* The variables are those of https://no-color.org and its counterpart; what goes to a file is coloured for nobody's sake. */
+static bool wants_color(int fd) {
+  const char *force = getenv("CLICOLOR_FORCE"), *term = getenv("TERM");
+  if (is_given("NO_COLOR")) return false;
+  if (fd == STDOUT_FILENO && force && *force && strcmp(force, "0") != 0) return true;
+  return isatty(fd) && term && *term && strcmp(term, "dumb") != 0;
+}
+
+static void sink_init(struct mg_sink *sink, int fd, const struct mg_base *base) {
   sink->fd = fd;
-  mg_buf_init(&sink->out, NULL, MG_SINK_MAX);
-  mg_buf_init(&sink->results, NULL, MG_SINK_MAX);
-  mg_buf_init(&sink->errors, NULL, MG_SINK_MAX);
-  mg_buf_init(&sink->exceptions, NULL, MG_SINK_MAX);
-  mg_buf_init(&sink->scratch, NULL, MG_SINK_MAX);
+  sink->base = base;
+  sink->color = wants_color(fd);
+  struct mg_buf *bufs[] = SINK_BUFS(sink);
+  for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++) mg_buf_init(bufs[i], NULL, MG_SINK_MAX);
 }
 
 static void sink_fini(struct mg_sink *sink) {
   if (sink->fd > STDERR_FILENO) close(sink->fd);
-  mg_buf_fini(&sink->out);
-  mg_buf_fini(&sink->results);
-  mg_buf_fini(&sink->errors);
-  mg_buf_fini(&sink->exceptions);
-  mg_buf_fini(&sink->scratch);
+  struct mg_buf *bufs[] = SINK_BUFS(sink);
+  for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++) mg_buf_fini(bufs[i]);
+  mg_seen_fini(&sink->seen);
 }
 
-static bool sink_failed(const struct mg_sink *sink) {
-  return sink->out.failed || sink->results.failed || sink->errors.failed || sink->exceptions.failed || sink->scratch.failed;
+static bool sink_failed(struct mg_sink *sink) {
+  struct mg_buf *bufs[] = SINK_BUFS(sink);
+  bool failed = sink->seen.failed;
+  for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++) failed |= bufs[i]->failed;
+  return failed;
 }
 
 void mg_sink_write(struct mg_sink *sink, struct mg_buf *buf) {
@@ -84,6 +107,11 @@ static int unknown_format(mg_str name, struct mg_err *err) {
   return code;
 }
 
+static bool is_same_file(int a, int b) {
+  struct stat x, y;
+  return fstat(a, &x) == 0 && fstat(b, &y) == 0 && S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 static int add_output(struct mg_report *report, const char *spec, struct mg_err *err) {
   mg_str name = mg_str_of(spec);
   size_t equals = mg_str_find(name, '=');
@@ -99,9 +127,14 @@ static int add_output(struct mg_report *report, const char *spec, struct mg_err 
   if (file && !*file) return mg_err_set(err, MG_E_USAGE, "--format: no file behind \"%s\"", spec);
   int fd = file ? open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666) : STDOUT_FILENO;
   if (fd < 0) return mg_err_set(err, MG_E_IO, "--format: %s: %s", file, strerror(errno));
+  for (size_t i = 0; i < report->count; i++)
+    if (is_same_file(fd, report->outputs[i].sink.fd)) {
+      if (fd > STDERR_FILENO) close(fd);
+      return mg_err_set(err, MG_E_USAGE, "--format: two reports for %s", file ? file : "standard output");
+    }
   struct output *output = &report->outputs[report->count++];
   output->format = format;
-  sink_init(&output->sink, fd);
+  sink_init(&output->sink, fd, &report->base);
   return 0;
 }
 
@@ -110,6 +143,8 @@ int mg_report_new(struct mg_report **ret_report, const char *const *specs, size_
   *ret_report = NULL;
   struct mg_report *report = calloc(1, sizeof *report);
   if (!report) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  mg_buf_init(&report->base_text, NULL, BASE_MAX);
+  mg_base_find(&report->base, &report->base_text);
   if (count == 0) specs = usual, count = 1;
   for (size_t i = 0; i < count; i++) {
     int code = add_output(report, specs[i], err);
@@ -123,8 +158,15 @@ int mg_report_new(struct mg_report **ret_report, const char *const *specs, size_
 }
 
 void mg_report_free(struct mg_report *report) {
-  for (size_t i = 0; report && i < report->count; i++) sink_fini(&report->outputs[i].sink);
+  if (!report) return;
+  for (size_t i = 0; i < report->count; i++) sink_fini(&report->outputs[i].sink);
+  mg_buf_fini(&report->base_text);
   free(report);
+}
+
+void mg_report_color(struct mg_report *report, enum mg_color color) {
+  for (size_t i = 0; color != MG_COLOR_AUTO && i < report->count; i++)
+    report->outputs[i].sink.color = color == MG_COLOR_ALWAYS;
 }
 
 struct mg_report_totals *mg_report_totals(struct mg_report *report) {
@@ -148,6 +190,9 @@ void mg_report_result(struct mg_report *report, const struct mg_report_result *r
     report->outputs[i].format->result(&report->outputs[i].sink, result);
     flush(&report->outputs[i].sink, FLUSH_AT);
   }
+  /* Paths and diffs are made there. */
+  const struct mg_doc *doc = result->object.doc;
+  report->failed |= doc && doc->arena && doc->arena->failed;
 }
 
 void mg_report_error(struct mg_report *report, const struct mg_report_error *error) {
@@ -172,5 +217,6 @@ int mg_report_end(struct mg_report *report, struct mg_err *err) {
     if (sink->error) code = mg_err_set(err, MG_E_IO, "the %s report cannot be written: %s", name, strerror(sink->error));
     else if (sink_failed(sink)) code = mg_err_set(err, MG_E_NOMEM, "the %s report is too large, or out of memory", name);
   }
+  if (code == 0 && report->failed) code = mg_err_set(err, MG_E_NOMEM, "out of memory");
   return code;
 }

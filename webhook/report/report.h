@@ -43,11 +43,28 @@ struct mg_report;
 
 #define MG_REPORT_FORMATS_MAX 16
 
+/* The formats: a row for each. */
+#define MG_FORMATS(FORMAT) \
+  FORMAT(text)             \
+  FORMAT(json)             \
+  FORMAT(sarif)            \
+  FORMAT(junit)            \
+  FORMAT(github)           \
+  FORMAT(gitlab)           \
+  FORMAT(markdown)         \
+  FORMAT(html)
+
+enum mg_color { MG_COLOR_AUTO, MG_COLOR_ALWAYS, MG_COLOR_NEVER };
+extern const char *const mg_color_words[]; /* auto, always, never */
+
 /* Each spec is FORMAT or FORMAT=FILE; none: text on standard output. MG_E_USAGE: unknown format, or two for one place;
  * MG_E_IO: a file that cannot be written; MG_E_NOMEM. */
 int mg_report_new(struct mg_report **ret_report, const char *const *specs, size_t count, struct mg_err *err)
   __attribute__((warn_unused_result));
 void mg_report_free(struct mg_report *report); /* NULL is fine */
+/* Before the first result. Unless this is called: auto, which is colour on a terminal, if NO_COLOR and CLICOLOR_FORCE do not say
+ * otherwise. */
+void mg_report_color(struct mg_report *report, enum mg_color color);
 
 void mg_report_result(struct mg_report *report, const struct mg_report_result *result);
 void mg_report_error(struct mg_report *report, const struct mg_report_error *error);
@@ -58,5 +75,7 @@ struct mg_report_totals *mg_report_totals(struct mg_report *report);
 /* Writes what is left. MG_E_IO, MG_E_NOMEM: some of the report, this or what went before, is lost. */
 int mg_report_end(struct mg_report *report, struct mg_err *err) __attribute__((warn_unused_result));
 
-/* The names of the formats, NULL-terminated. */
+/* The names of the formats as one text, and as a list that ends with NULL. */
+#define MG_FORMAT_WORD(name) " " #name
+#define MG_FORMAT_WORDS MG_FORMATS(MG_FORMAT_WORD)
 extern const char *const mg_report_format_names[];

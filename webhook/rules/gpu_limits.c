@@ -118,6 +118,7 @@ static void judge_no_limit(const struct at *at, const struct mg_amount *a) {
   if (a->request_state == MG_AMOUNT_READ) measure.amount = a->request_q.nano;
   struct mg_finding f = finding_at(at, limits_of(at), subject(at, "limit", a->resource), measure);
   if (good) f.fix = fix_line(at, "limits", a->resource, a->request);
+  if (good && a->accelerator) f.mend = (struct mg_mend){a->resource, a->request};
   mg_str who = who_of(at), name = mg_gpu_short(mg_run_arena(at->run), a->resource), text = text_of(at, a->request);
   mg_run_violation(at->run, &f, "%.*s requests %.*s %.*s and sets no limit", MG_FMT(who), MG_FMT(text), MG_FMT(name));
 }
@@ -129,6 +130,8 @@ static void judge_unequal(const struct at *at, const struct mg_amount *a) {
   struct mg_finding f =
       finding_at(at, (struct mg_where){.node = a->request}, subject(at, "equal", a->resource), text_measure(both));
   if (a->limit_state == MG_AMOUNT_READ && a->limit_q.nano >= 0) f.fix = fix_line(at, "requests", a->resource, a->limit);
+  bool safe = a->limit_q.nano > 0 && (!a->accelerator || mg_quantity_whole(a->limit_q)); /* 0 would take all of it away */
+  if (f.fix.n && safe) f.mend.value = a->limit;
   mg_run_violation(at->run, &f, "%.*s requests %.*s %.*s but its limit is %.*s", MG_FMT(who), MG_FMT(request), MG_FMT(name),
                    MG_FMT(limit));
 }

@@ -108,6 +108,9 @@ const auditText = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
+- level: RequestResponse
+  namespaces: [recorded]
+  resources: [{resources: [pods]}]
 - level: Metadata
 `
 
