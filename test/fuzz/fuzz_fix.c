@@ -1,9 +1,8 @@
-/* A file of manifests through `fix`: what it makes of it needs no more fixing, the lines that are comments are still there in their
- * order, and what is no object of a known kind is as it was. What cannot be fixed stays as it is, byte for byte, with an error. */
+/* A file of manifests through `fix`: what it makes of it needs no more fixing, and the lines that are comments are still there in
+ * their order. */
 #include <stdlib.h>
 
 #include "app/fixer.h"
-#include "doc/splice.h"
 #include "fuzz.h"
 
 #define NOW INT64_C(1800000000)

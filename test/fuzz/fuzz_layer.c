@@ -1,6 +1,6 @@
 /* The first bytes of a layer, behind a letter: R as they are; G and Z are packed here as gzip and zstd before they are looked
- * into, so that checksums are no wall for the fuzzer; C is cut in half when it is packed; T is a table of contents. How something is
- * packed changes nothing of what is in it, and with more bytes what was known is known. */
+ * into, so that checksums are no wall for the fuzzer; C is cut in half when it is packed; T is a table of contents. How something
+ * is packed changes nothing of what is in it, and with more bytes what was known is known. */
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>

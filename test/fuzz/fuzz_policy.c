@@ -7,9 +7,9 @@
 #include "rules/rules.h"
 
 static const char pod[] =
-    "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"a\",\"namespace\":\"ml\",\"labels\":{\"app\":\"x\"}},\"spec\":{"
-    "\"containers\":[{\"name\":\"c\",\"image\":\"nginx\",\"env\":[{\"name\":\"A\",\"value\":\"b\"}],\"resources\":{\"limits\":{"
-    "\"nvidia.com/gpu\":\"2\",\"memory\":\"8Gi\"},\"requests\":{\"cpu\":\"1\"}}}],\"nodeSelector\":{\"a\":\"b\"}}}";
+    "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"a\",\"namespace\":\"ml\",\"labels\":{\"app\":\"x\"}},"
+    "\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"nginx\",\"env\":[{\"name\":\"A\",\"value\":\"b\"}],\"resources\":{"
+    "\"limits\":{\"nvidia.com/gpu\":\"2\",\"memory\":\"8Gi\"},\"requests\":{\"cpu\":\"1\"}}}],\"nodeSelector\":{\"a\":\"b\"}}}";
 
 static void check_said(const struct mg_diags *diags, bool failed) {
   MG_BUF_AUTO out;
@@ -36,9 +36,9 @@ static void judge(const struct mg_snapshot *snapshot, mg_str object) {
   bool allowed;
   mg_buf_init(&body, NULL, (size_t)4 << 20);
   mg_buf_printf(&body,
-                "{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\",\"request\":{\"uid\":\"u\",\"kind\":{\"group\":"
-                "\"\",\"version\":\"v1\",\"kind\":\"Pod\"},\"namespace\":\"ml\",\"operation\":\"CREATE\",\"userInfo\":{\"username\":"
-                "\"ada\"},\"object\":%.*s}}",
+                "{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\",\"request\":{\"uid\":\"u\","
+                "\"kind\":{\"group\":\"\",\"version\":\"v1\",\"kind\":\"Pod\"},\"namespace\":\"ml\",\"operation\":\"CREATE\","
+                "\"userInfo\":{\"username\":\"ada\"},\"object\":%.*s}}",
                 MG_FMT(object));
   json_decref(fuzz_check_review(snapshot, true, mg_buf_str(&body), &allowed));
   json_decref(fuzz_check_review(snapshot, false, mg_buf_str(&body), &allowed));

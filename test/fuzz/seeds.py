@@ -22,8 +22,9 @@ SMALL = 16384  # bytes of a document that is worth changing
 PART = b"\n%%\n"
 
 
-MARKS = ["%%\n", "---\n", "- ", ": ", "? ", "&a ", "*a", "<<: ", "!!str ", "!!binary ", "|\n", ">-\n", "|2+\n", "# ", "%YAML 1.1\n",
-         "...\n", "\u2028", "\x85", "\ufeff", "0x1F", "0o7", "1_000", ".inf", "~", "yes", "1:30", "2001-01-01", "\\x41", "\\N"]
+MARKS = ["%%\n", "---\n", "- ", ": ", "? ", "&a ", "*a", "<<: ", "!!str ", "!!binary ", "|\n", ">-\n", "|2+\n", "# ",
+         "%YAML 1.1\n", "...\n", "\u2028", "\x85", "\ufeff", "0x1F", "0o7", "1_000", ".inf", "~",
+         "yes", "1:30", "2001-01-01", "\\x41", "\\N"]
 WORDS = {  # what a target should meet soon; policies also have the words of the schema
     "json": [*'{}[]:,"', "\\u0000", "\\ud83d\\ude00", "\\ud83d", "1e400", "-0", "true", "null", "false", "\ufeff"],
     "yaml": MARKS,
@@ -32,15 +33,17 @@ WORDS = {  # what a target should meet soon; policies also have the words of the
     "manifest": ["%%\n", "application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json",
                  "manifests", "layers", "config", "mediaType", "digest", "size", "platform", "history", "rootfs", "diff_ids",
                  "empty_layer", "created_by", "annotations", "artifactType", "subject", "data", "urls"],
-    "http": ["POST ", "GET ", " HTTP/1.1\r\n", " HTTP/1.0\r\n", "\r\n\r\n", "Content-Length: ", "Transfer-Encoding: chunked\r\n",
-             "Connection: close\r\n", "Expect: 100-continue\r\n", "Host: x\r\n", "traceparent: ", "?timeout=", "/mutate", "/validate",
-             "Content-Type: application/json\r\n", "/metrics", "%2f", "\x00"],
+    "http": ["POST ", "GET ", " HTTP/1.1\r\n", " HTTP/1.0\r\n", "\r\n\r\n", "Content-Length: ",
+             "Transfer-Encoding: chunked\r\n",
+             "Connection: close\r\n", "Expect: 100-continue\r\n", "Host: x\r\n", "traceparent: ",
+             "?timeout=", "/mutate", "/validate", "Content-Type: application/json\r\n", "/metrics", "%2f", "\x00"],
     "quantity": ["n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "e", ".", "+", "-",
                  "9223372036854775807", "9223372036854775808", "0.5", "1e30"],
-    "image": ["sha256:", "sha512:" + "a" * 57, "docker.io/", "index.docker.io/", "library/", "__", "--", "[::1]", ":80/", "@"],
+    "image": ["sha256:", "sha512:" + "a" * 57, "docker.io/", "index.docker.io/", "library/", "__", "--", "[::1]", ":80/",
+              "@"],
     "pattern": ["[!", "[^", "]", "*", "?", "%%\n", "/", "(?", "\\p{L}", "\\Q", "(*", "{2,}", "\u00e9"],
-    "words": ["Bearer ", "realm=", "service=", "RUN ", "COPY ", ".safetensors", ".gguf", ".bin", "TOKEN=", "password=", "https://",
-              "huggingface-cli download ", "hf_", "T00:00:00Z", "1h", "ms", "\u00b5s"],
+    "words": ["Bearer ", "realm=", "service=", "RUN ", "COPY ", ".safetensors", ".gguf", ".bin", "TOKEN=", "password=",
+              "https://", "huggingface-cli download ", "hf_", "T00:00:00Z", "1h", "ms", "\u00b5s"],
 }
 
 
@@ -207,7 +210,7 @@ def of_images(seeds):
                     tar.addfile(info, io.BytesIO(b'GGUF{"architectures": []}'.ljust(40)))
             seeds.add("layer", b"R" + out.getvalue()[:4096])
     toc = {"version": 1, "entries": [{"name": "m/a.safetensors", "type": "reg", "size": 1 << 30, "digest": digest}]}
-    seeds.add("toc", plain(toc))
+    seeds.add("layer", "T" + plain(toc))
 
 
 def of_certificates(seeds, binary):
