@@ -20,8 +20,7 @@ struct fix_options {
 
 static const struct mg_option options[] = {
     {"diff", NULL, &mg_o_flag, offsetof(struct fix_options, diff), .doc = "print a unified diff and write nothing"},
-    {"mend", NULL, &mg_o_flag, offsetof(struct fix_options, mend),
-     .doc = "also where gpuLimits complains: a missing GPU limit from the request, a request from the limit"},
+    {"mend", NULL, &mg_o_flag, offsetof(struct fix_options, mend), .doc = "GPU limits and requests from each other, too"},
     MG_SELECTION_OPTIONS(struct fix_options, selection),
     MG_OPTIONS_END,
 };
