@@ -2,6 +2,8 @@
 """`mlgate test`: what a case may say and when it holds, what is told of one that does not, --update, and hostile Tests."""
 import json
 import os
+import resource
+import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
@@ -439,6 +441,18 @@ def updates_left_to_people():
         expect(status == 1 and "to be written by hand: patched: {" in out, f"two objects of one file: exit {status}: {out}")
 
 
+def updates_on_a_full_disk():
+    with Folder() as folder:
+        folder.write("t.yaml", BLOCK)
+        before = folder.read("t.yaml"), folder.read("pods/fine.patched.yaml"), sorted(os.listdir(folder.path(".")))
+        done = subprocess.run([harness.MLGATE, "test", "--policies", "policy.yaml", "--update", "t.yaml"], cwd=folder.path("."),
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300)), restore_signals=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, env=harness.environment())
+        expect(done.returncode == 1 and b"t.yaml: File too large" in done.stderr, f"exit {done.returncode}: {done.stderr}")
+        after = folder.read("t.yaml"), folder.read("pods/fine.patched.yaml"), sorted(os.listdir(folder.path(".")))
+        expect(after == before, f"{before} became {after}")
+
+
 def main():
     tap = harness.Tap()
     tap.run(f"test: {len(HOLD)} cases that hold", all_hold)
@@ -452,6 +466,7 @@ def main():
     tap.run("test: hostile names", hostile_names)
     tap.run("test: --update", updates)
     tap.run("test: --update of JSON, other line ends, several documents", updates_of_other_forms)
+    tap.run("test: --update on a full disk loses nothing", updates_on_a_full_disk)
     tap.run("test: --update leaves to people what is theirs", updates_left_to_people)
     tap.finish()
 

@@ -103,6 +103,14 @@ def nothing_changed(r):
     expect(json.loads(out)["summary"]["files"] == 0, out)
 
 
+def only_deleted(r):
+    """The first that git tells of is a file that is gone, which has no lines."""
+    os.remove(f"{r.top}/a.yaml")
+    status, out, err = r.run(".")
+    expect(status == 0 and err == "", f"exit {status}: {err}")
+    expect(json.loads(out)["summary"]["files"] == 0, out)
+
+
 def one_object_of_a_file(r):
     r.change("a.yaml", "name: a2", "name: a2-new")
     r.finds(["a.yaml a2-new"], ".")
@@ -332,7 +340,7 @@ def many_changes(r):
     r.finds([f"many.yaml p{i}" for i in range(2000) if i % 2], ".", ref="HEAD")
 
 
-CASES = (nothing_changed, one_object_of_a_file, lines_that_went, documents_that_went, random_edits, last_line,
+CASES = (nothing_changed, only_deleted, one_object_of_a_file, lines_that_went, documents_that_went, random_edits, last_line,
          staged_committed_untracked, main_went_on, renamed, odd_names, text_like_a_diff, one_line_files, broken_file,
          duplicates, links, other_folders, conflict, errors, no_commit_yet, no_worktree, many_changes)
 

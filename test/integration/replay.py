@@ -131,6 +131,7 @@ def broken():
         expect(found == at and report["summary"]["errors"] == len(at), f"{name}: errors at {report['errors']}")
     status, report, _ = replay(write("cut.gz", gzip.compress(lines(*[BAD] * 50))[:-40]))
     expect(status == 3 and report["summary"]["errors"] >= 1, f"cut gzip: exit {status}: {report['summary']}")
+    expect(report["errors"][-1]["message"] == "unexpected end of file", f"cut gzip: {report['errors'][-1]}")
     status, report, _ = replay(write("bad.log", good[:60] + "\n"), os.path.join(WORK.name, "none.log"), write("ok.log", good))
     expect(status == 3 and report["summary"]["objects"] == 1 and report["summary"]["errors"] == 2, report["summary"])
 

@@ -174,16 +174,17 @@ void mg_baseline_tell(struct mg_baseline *b, enum mg_baseline_scope scope) {
 
 /* ---- writing ---- */
 
+/* From the last one on: an item is cheap to put before all others, and there may be many. */
 static mg_node list_of(struct mg_doc *doc, struct mg_known_list *found) {
   mg_node list = mg_make(doc, MG_ARRAY);
   sort(found);
-  for (size_t i = 0; i < found->count; i++) {
+  for (size_t i = found->count; i-- > 0;) {
     if (i && by_parts(&found->items[i - 1], &found->items[i]) == 0) continue;
     mg_node entry = mg_make(doc, MG_OBJECT);
     for (size_t p = 0; p < MG_KNOWN_PARTS; p++)
       if (found->items[i].parts[p].n)
         mg_put(entry, mg_str_of(finding_fields[p].key), mg_make_text(doc, MG_STRING, found->items[i].parts[p]));
-    mg_push(list, entry);
+    mg_push_first(list, entry);
   }
   return list;
 }

@@ -1,13 +1,12 @@
 /* --update: what came of the cases becomes what they expect. Only the values that differ are written anew; the rest of a file
  * stays as it is, byte for byte. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "app/cases.h"
 #include "app/inputs.h"
+#include "app/replace.h"
 #include "doc/patch.h"
 #include "doc/yaml.h"
 #include "doc/yaml_write.h"
@@ -19,20 +18,6 @@ struct mg_case_written {
   struct mg_case_written *next;
   mg_str path;
 };
-
-static void closep(int *fd) {
-  if (*fd >= 0) close(*fd);
-}
-
-static bool write_file(const char *path, mg_str text) {
-  __attribute__((cleanup(closep))) int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
-  for (size_t done = 0; fd >= 0 && done < text.n;) {
-    ssize_t n = write(fd, text.p + done, text.n - done);
-    if (n < 0 && errno != EINTR) return false;
-    if (n > 0) done += (size_t)n;
-  }
-  return fd >= 0;
-}
 
 /* ---- values in the Test's own file ---- */
 
@@ -192,7 +177,7 @@ static bool write_patched(struct mg_cases *cases, struct mg_case_work *work, mg_
   }
   *w = (struct mg_case_written){cases->written, mg_arena_dup(work->keep, path)};
   cases->written = w;
-  return !text.failed && write_file(path.p, mg_buf_str(&text));
+  return !text.failed && mg_replace_file(path.p, mg_buf_str(&text), NULL) == 0;
 }
 
 /* ---- what a problem comes to ---- */
@@ -296,6 +281,7 @@ static struct mg_case_edit *in_order(struct mg_case_edit *edits) {
 
 static bool write_back(struct mg_cases *cases, const struct mg_case_file *file) {
   MG_BUF_AUTO text;
+  struct mg_err err = {0};
   size_t done = 0;
   mg_buf_init(&text, NULL, 2 * MG_INPUT_MAX_BYTES);
   for (const struct mg_case_edit *e = in_order(file->edits); e; done = e->end, e = e->next) {
@@ -307,8 +293,8 @@ static bool write_back(struct mg_cases *cases, const struct mg_case_file *file) 
     fprintf(stderr, "mlgate test: %s: cannot be written anew without changing more of it; it is left alone\n", file->path);
     return false;
   }
-  if (write_file(file->path, mg_buf_str(&text))) return true;
-  fprintf(stderr, "mlgate test: %s: %s\n", file->path, strerror(errno));
+  if (mg_replace_file(file->path, mg_buf_str(&text), &err) == 0) return true;
+  fprintf(stderr, "mlgate test: %s: %s\n", file->path, err.text);
   return false;
 }
 

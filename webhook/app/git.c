@@ -182,8 +182,8 @@ static void add_tail(struct comparison *c, mg_str part) {
 
 /* Where lines went with the separator of a document first, what stands before them has not changed, nor what comes behind. */
 static int close_gap(struct comparison *c, struct mg_err *err) {
+  if (!c->gap) return 0; /* of a file that is gone there is no range */
   struct mg_change *last = &c->changes->ranges[c->changes->range_count - 1];
-  if (!c->gap) return 0;
   if (c->edge) *last = (struct mg_change){.from = last->from + 1, .to = last->from, .kind = MG_CHANGE_GONE};
   else if (c->separated && !c->long_tail) last->tail = mg_arena_dup(c->changes->arena, (mg_str){c->tail, c->tail_n});
   return c->changes->arena->failed ? mg_err_set(err, MG_E_NOMEM, "out of memory") : 0;

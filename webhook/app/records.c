@@ -62,7 +62,8 @@ void mg_records_close(struct mg_records *records) {
 
 static int read_failed(struct mg_records *r, struct mg_err *err) {
   int code = Z_OK;
-  const char *text = gzerror(r->in, &code);
+  const char *text = gzerror(r->in, &code), *colon = strstr(text, ": "); /* behind what zlib calls the file: <fd:3> */
+  if (colon) text = colon + 2;
   r->over = true;
   r->from = r->at = r->text.n;
   return mg_err_set(err, code == Z_MEM_ERROR ? MG_E_NOMEM : MG_E_IO, "%s", code == Z_ERRNO ? strerror(errno) : text);

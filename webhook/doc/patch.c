@@ -173,6 +173,11 @@ void mg_push(mg_node array, mg_node value) {
   put_item(array, UINT32_MAX, value, &last);
 }
 
+void mg_push_first(mg_node array, mg_node value) {
+  bool last;
+  put_item(array, 0, value, &last);
+}
+
 void mg_put_all(mg_node container, mg_node from) {
   mg_node copy = cells_of(container) ? mg_make_copy(container.doc, from) : absent_in(container.doc);
   if (!copy.at || mg_kind_of(copy) != mg_kind_of(container)) return;

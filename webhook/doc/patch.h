@@ -35,7 +35,8 @@ mg_node mg_make_aside(mg_node object, const mg_str *keys, size_t count, mg_node 
 
 /* Builds fresh values; records nothing. */
 void mg_put(mg_node object, mg_str key, mg_node value); /* adds, or replaces in its place */
-void mg_push(mg_node array, mg_node value);
+void mg_push(mg_node array, mg_node value); /* walks the whole array */
+void mg_push_first(mg_node array, mg_node value);
 /* Makes a container hold copies of what another of its kind holds, and nothing else; its place in the source stays. */
 void mg_put_all(mg_node container, mg_node from);
 
