@@ -310,6 +310,34 @@ def odd_names(folder):
     os.unlink(os.path.join(folder.path, name))
 
 
+def git_applies(folder):
+    if not shutil.which("git"):
+        return
+    text = HEAD + "spec:\n" + MAIN
+    os.makedirs(os.path.join(folder.path, "git/sub"))
+    for name in ("./git/x.yaml", "git/./sub//.//x.yaml", ".//git", "./git/"):
+        folder.write("git/x.yaml", text)
+        folder.write("git/sub/x.yaml", text)
+        _, diff, _ = folder.fix("--diff", name)
+        done = subprocess.run(["git", "apply"], input=diff.encode(), cwd=folder.path, stderr=subprocess.PIPE, check=False,
+                              env=harness.environment({"GIT_CEILING_DIRECTORIES": os.path.dirname(folder.path)}))
+        expect(done.returncode == 0, f"{name}: {done.stderr.decode()}{diff}")
+        fixed = [path for path in ("git/x.yaml", "git/sub/x.yaml") if folder.read(path) == text + BLOCK]
+        expect(len(fixed) == diff.count("+++ ") == (1 if name.endswith("x.yaml") else 2), f"{name}: {fixed}")
+    shutil.rmtree(os.path.join(folder.path, "git"))
+
+
+def what_a_baseline_hides(folder):
+    text = HEAD + "spec:\n" + MAIN + "  - name: side\n    resources: {requests: {nvidia.com/gpu: 1}}\n"
+    folder.write("x.yaml", text)
+    harness.run(["check", "--policies", "policy.yaml", "--write-baseline", "known.yaml", "x.yaml"], cwd=folder.path)
+    status, out, err = folder.fix("--baseline", "known.yaml", "x.yaml")
+    expect(status == 0 and "1 audited" in out and folder.read("x.yaml") == text + BLOCK, f"exit {status}: {out}{err}")
+    status, _, err = folder.fix("--mend", "--baseline", "known.yaml", "--write-baseline", "known.yaml", "x.yaml")
+    expect(status == 0 and "not found any more" in err, f"exit {status}: {err}")
+    expect(folder.read("known.yaml").endswith("findings: []\n"), f"what is mended is written down: {folder.read('known.yaml')}")
+
+
 def many_in_one_line(folder):
     pod = json.loads(JSON % (ONE, ""))
     folder.write("big.json", json.dumps({"apiVersion": "v1", "kind": "List", "items": [pod] * 3000}))
@@ -394,7 +422,7 @@ def main():
     for name, *case in REFUSED:
         tap.run(f"fix refuses: {name}", refused, *case)
     for test in (exit_statuses, only_the_report, standard_input, files_keep_what_they_are, not_to_be_written, odd_names,
-                 many_in_one_line):
+                 git_applies, what_a_baseline_hides, many_in_one_line):
         with tempfile.TemporaryDirectory() as path:
             tap.run(f"fix: {test.__name__.replace('_', ' ')}", test, Folder(path))
     corpus_test(tap)

@@ -136,9 +136,28 @@ static void test_items_between(void **state) {
   expect_text("{\"l\":[\n  \"a\",\n  \"b\"\n]}", "l", "{\"l\":[\n  \"first\",\n  \"a\",\n  \"middle\",\n  \"b\"\n]}");
 }
 
+static void expect_set(const char *source, const char *value, const char *wanted) {
+  struct mg_err err = {0};
+  struct mg_patch patch;
+  mg_arena_reset(&arena);
+  struct mg_doc *before = read(mg_str_of(source), &err), *edited = read(mg_str_of(source), &err);
+  mg_patch_init(&patch, &arena, mg_root(edited));
+  mg_patch_set(&patch, mg_get(mg_root(edited), MG_S("m")), MG_S("x"), mg_make_text(edited, MG_STRING, mg_str_of(value)));
+  mg_str got = mg_arena_dup(&arena, spliced(edited, before, &err));
+  assert_string_equal(got.p, wanted);
+}
+
+/* What JSON may hold as it is and YAML may not. */
+static void test_escapes(void **state) {
+  (void)state;
+  expect_set("{\"m\":{\"a\":1}}", "\x7F\xEF\xBB\xBF", "{\"m\":{\"a\":1,\"x\":\"\x7F\xEF\xBB\xBF\"}}");
+  expect_set("m: {\"a\":1}\n", "\x7F\xEF\xBB\xBF", "m: {\"a\":1,\"x\":\"\\x7F\\uFEFF\"}\n");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_items_between),
+    cmocka_unit_test(test_escapes),
     cmocka_unit_test(test_random_edits),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -129,13 +129,20 @@ static void put_hunk(const struct diff *d, const struct change *changes, uint32_
   put_lines(d, ' ', &d->a, a, a + behind);
 }
 
+/* git takes no name that has a part like "." or none between two slashes. 0: it begins with none of them. */
+static size_t empty_part(mg_str path) {
+  if (mg_str_starts(path, MG_S("./"))) return 2;
+  return path.n && *path.p == '/';
+}
+
 /* As git quotes names. */
 static void put_name(struct mg_buf *out, const char *mark, char side, mg_str path) {
   bool quoted = false;
-  while (path.n && *path.p == '/') path = mg_str_from(path, 1);
+  for (size_t n; (n = empty_part(path));) path = mg_str_from(path, n);
   for (size_t i = 0; i < path.n; i++) quoted |= path.p[i] < ' ' || path.p[i] > '~' || path.p[i] == '"' || path.p[i] == '\\';
   mg_buf_printf(out, "%s %s%c/", mark, quoted ? "\"" : "", side);
   for (size_t i = 0; i < path.n && !out->failed; i++) {
+    for (size_t n; i && path.p[i - 1] == '/' && (n = empty_part(mg_str_from(path, i)));) i += n;
     unsigned char c = (unsigned char)path.p[i];
     if (c == '"' || c == '\\') mg_buf_printf(out, "\\%c", c);
     else if (c < ' ' || c > '~') mg_buf_printf(out, "\\%03o", c);

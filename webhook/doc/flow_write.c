@@ -6,7 +6,7 @@
 static void put_string(struct mg_buf *buf, mg_str s, const struct mg_flow_layout *layout) {
   bool plain = !layout->quoted && mg_str_find(s, ',') == s.n && mg_str_find(s, ':') == s.n;
   if (plain) mg_yaml_write_string(buf, s, true);
-  else if (layout->quoted) mg_buf_json(buf, s);
+  else if (layout->json) mg_buf_json(buf, s);
   else mg_yaml_write_quoted(buf, s);
 }
 

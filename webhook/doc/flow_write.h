@@ -4,7 +4,8 @@
 #include "doc/doc.h"
 
 struct mg_flow_layout {
-  bool quoted;    /* every string and key in double quotes, as JSON wants them */
+  bool quoted;    /* every string and key in double quotes */
+  bool json;      /* with quoted: with JSON's escapes, not YAML's, which knows more characters that need one */
   bool tight;     /* no space behind ':' and ',' */
   bool lines;     /* each key and item in a line of its own */
   mg_str indent;  /* with lines: what the line begins with in which the tree begins */

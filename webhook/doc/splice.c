@@ -179,6 +179,7 @@ static struct mg_flow_layout flow_layout(const struct work *w, mg_node container
   struct mg_flow_layout layout = {0};
   if (!is_flow(w, container)) return layout;
   layout.quoted = is_quoted(w, container, &layout.tight);
+  layout.json = w->before->is_json;
   layout.lines = begins_line(w, start_of(like));
   if (!layout.lines) return layout;
   mg_str outer = indent_of(w, start_of(container));
