@@ -41,9 +41,12 @@ HARDEN_LD_WANTED := '-pie -Wl,-z,relro,-z,now,-z,noexecstack' -Wl,-z,separate-co
 OPT_release = -O2 -g $(HARDEN) -fPIE
 # Sanitizers make gcc's flow warnings wrong; the release build and lint have judged them.
 OPT_asan = -w -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -fPIE
+# Counts every line; what threads count at the same time must not get lost.
+OPT_coverage = -w -O0 -g --coverage -fprofile-update=atomic -DMG_COVERAGE -fPIE
 OPT_tsan = -w -O1 -g -fno-omit-frame-pointer -fsanitize=thread -fPIE
 LD_release = $(HARDEN_LD)
 LD_asan = -fsanitize=address,undefined -fno-sanitize-recover=all -pie
+LD_coverage = --coverage -pie
 LD_tsan = -fsanitize=thread -pie
 
 PACKAGES := libmicrohttpd openssl jansson yaml-0.1 libpcre2-8 libcurl zlib libzstd gnutls
@@ -177,7 +180,7 @@ unit golden integration: deps  ## one suite of them; UPDATE=1 make golden rewrit
 
 binaries: $(BIN) $(UNIT) $(DRIVER)
 
-lint:  ## layers, sizes, banned functions, headers alone, both compilers, shellcheck
+lint:  ## layers, sizes, banned functions, headers alone, both compilers, clang-tidy, cppcheck, gcc -fanalyzer, shellcheck, yamllint
 	@scripts/deps.sh build test lint
 	@CPPFLAGS='$(CPPFLAGS_ALL)' WARN='$(WARN)' test/lint/run.sh
 

@@ -8,7 +8,7 @@ declare -A packages=(
            libcurl4-openssl-dev libgnutls28-dev zlib1g-dev libzstd-dev ca-certificates"
   [test]="libcmocka-dev curl jq openssl python3 python3-yaml python3-jsonpatch python3-jsonschema
           libxml2-utils cmark-gfm"
-  [lint]="clang shellcheck"
+  [lint]="clang clang-tidy cppcheck shellcheck yamllint"
   [shells]="zsh fish mandoc groff-base" # that complete mlgate, and that read its manual pages
   [registry]="docker-registry skopeo buildah" # a service would start with the next boot: for machines that are thrown away
 )
