@@ -150,7 +150,7 @@ build/abuse/%: test/abuse/%.c test/abuse/tool.h
 
 JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
-.PHONY: deps run test asan tsan unit golden integration lint torture abuse soak rolling bench connections e2e e2e-load e2e-build \
+.PHONY: deps run test asan tsan unit golden integration coverage lint torture abuse soak rolling bench connections e2e e2e-load e2e-build \
   identity conditions limits manifests monitoring promtool sarif-schema readme policies \
   container man install uninstall binaries clean distclean help
 deps:  ## install the Debian packages that building and testing need, if any is missing
@@ -183,6 +183,12 @@ binaries: $(BIN) $(UNIT) $(DRIVER)
 lint:  ## layers, sizes, banned functions, headers alone, both compilers, clang-tidy, cppcheck, gcc -fanalyzer, shellcheck, yamllint
 	@scripts/deps.sh build test lint
 	@CPPFLAGS='$(CPPFLAGS_ALL)' WARN='$(WARN)' test/lint/run.sh
+
+coverage: deps  ## the same tests in a build that counts lines; what of parsers, rules and the whole they run (test/coverage/report.py)
+	@$(MAKE) $(JOBS) CC=gcc VARIANT=coverage binaries
+	@find build/coverage -name '*.gcda' -delete
+	@test/run build/coverage build/coverage/mlgate
+	@test/coverage/report.py build/coverage
 
 torture:  ## every allocation and system call of whole lives of mlgate fails once (SAMPLE=N points a scene; TIMES=N in a row; SCENE=serve, …)
 	@scripts/deps.sh build test
