@@ -186,8 +186,9 @@ lint:  ## layers, sizes, banned functions, headers alone, both compilers, clang-
 
 coverage: deps  ## the same tests in a build that counts lines; what of parsers, rules and the whole they run (test/coverage/report.py)
 	@$(MAKE) $(JOBS) CC=gcc VARIANT=coverage binaries
-	@find build/coverage -name '*.gcda' -delete
-	@test/run build/coverage build/coverage/mlgate
+	@rm -rf build/coverage/counts && find build/coverage -name '*.gcda' -delete
+	@COUNTS='$(CURDIR)/build/coverage/counts' GCOV_PREFIX_STRIP=$(words $(subst /, ,$(CURDIR))) GCOV_ERROR_FILE='$(CURDIR)/build/coverage/trouble' \
+	  test/run build/coverage build/coverage/mlgate
 	@test/coverage/report.py build/coverage
 
 torture:  ## every allocation and system call of whole lives of mlgate fails once (SAMPLE=N points a scene; TIMES=N in a row; SCENE=serve, …)
