@@ -41,10 +41,13 @@ HARDEN_LD_WANTED := '-pie -Wl,-z,relro,-z,now,-z,noexecstack' -Wl,-z,separate-co
 OPT_release = -O2 -g $(HARDEN) -fPIE
 # Sanitizers make gcc's flow warnings wrong; the release build and lint have judged them.
 OPT_asan = -w -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -fPIE
+# Counts every line; what threads count at the same time must not get lost.
+OPT_coverage = -w -O0 -g --coverage -fprofile-update=atomic -DMG_COVERAGE -fPIE
 OPT_tsan = -w -O1 -g -fno-omit-frame-pointer -fsanitize=thread -fPIE
 OPT_fuzz = -w -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fPIE
 LD_release = $(HARDEN_LD)
 LD_asan = -fsanitize=address,undefined -fno-sanitize-recover=all -pie
+LD_coverage = --coverage -pie
 LD_tsan = -fsanitize=thread -pie
 LD_fuzz = -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -pie
 
@@ -164,8 +167,8 @@ build/abuse/%: test/abuse/%.c test/abuse/tool.h
 
 JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
-.PHONY: deps run test asan tsan unit golden integration regress fuzz lint torture abuse soak rolling bench drawings instructions \
-  connections e2e e2e-load e2e-build \
+.PHONY: deps run test asan tsan unit golden integration regress fuzz coverage lint torture abuse soak rolling bench drawings \
+  instructions connections e2e e2e-load e2e-build \
   identity conditions limits manifests monitoring promtool sarif-schema readme policies \
   container man install uninstall binaries clean distclean help
 deps:  ## install the Debian packages that building and testing need, if any is missing
@@ -204,9 +207,16 @@ fuzz:  ## T=SECONDS of each target of fuzzing, or of TARGET='json yaml …' (cla
 fuzzers: $(FUZZ)
 FUZZ_JOBS = $(if $(filter -j%,$(JOBS)),$(JOBS),$(if $(JOBS),-j$(JOBS)))
 
-lint:  ## layers, sizes, banned functions, headers alone, both compilers, shellcheck
+lint:  ## layers, sizes, banned functions, headers alone, both compilers, clang-tidy, cppcheck, gcc -fanalyzer, shellcheck, yamllint
 	@scripts/deps.sh build test lint
 	@CPPFLAGS='$(CPPFLAGS_ALL)' WARN='$(WARN)' test/lint/run.sh
+
+coverage: deps  ## the same tests in a build that counts lines; what of parsers, rules and the whole they run (test/coverage/report.py)
+	@$(MAKE) $(JOBS) CC=gcc VARIANT=coverage binaries
+	@rm -rf build/coverage/counts && find build/coverage -name '*.gcda' -delete
+	@COUNTS='$(CURDIR)/build/coverage/counts' GCOV_PREFIX_STRIP=$(words $(subst /, ,$(CURDIR))) GCOV_ERROR_FILE='$(CURDIR)/build/coverage/trouble' \
+	  test/run build/coverage build/coverage/mlgate
+	@test/coverage/report.py build/coverage
 
 torture:  ## every allocation and system call of whole lives of mlgate fails once (SAMPLE=N points a scene; TIMES=N in a row; SCENE=serve, …)
 	@scripts/deps.sh build test

@@ -10,7 +10,7 @@ declare -A packages=(
   [test]="libcmocka-dev curl jq openssl python3 python3-yaml python3-jsonpatch python3-jsonschema
           libxml2-utils cmark-gfm"
   [bench]="valgrind"
-  [lint]="clang shellcheck"
+  [lint]="clang clang-tidy cppcheck shellcheck yamllint"
   [fuzz]="clang libclang-rt-dev" # libFuzzer is a part of the latter
   [shells]="zsh fish mandoc groff-base" # that complete mlgate, and that read its manual pages
   [registry]="docker-registry skopeo buildah" # a service would start with the next boot: for machines that are thrown away

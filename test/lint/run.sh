@@ -45,6 +45,12 @@ prefixes() { # what a file exports starts with mg_; only where there is somethin
   nm -A -g --defined-only build/release/libmlgate.a 2>/dev/null | awk '$2 ~ /^[TDRBC]$/ && $3 !~ /^mg_/ {
     sub(/^.*:/, "", $1); print $3 " is exported without mg_" }'
 }
+analysed() { # TOOL
+  test/lint/analyse.sh "$1" "${sources[@]}"
+}
+yaml() { # those under version control, or all, where there is none
+  { git ls-files -z '*.yaml' '*.yml' 2>/dev/null || find . -path ./build -prune -o -name '*.y*ml' -print0; } | xargs -0 yamllint -f parsable
+}
 python() { # syntax, and that is all that can be had without more packages
   /usr/bin/python3 - test/*.py test/*/*.py <<'PY'
 import ast, sys
@@ -79,6 +85,18 @@ for compiler in gcc clang; do
     broken=$((broken + 1))
   fi
 done
+for tool in cppcheck gcc-analyzer clang-tidy; do
+  if command -v "${tool/gcc-analyzer/gcc}" >/dev/null; then
+    rule "$tool" analysed "$tool"
+  else
+    echo "lint $tool: not installed, left out"
+  fi
+done
+if command -v yamllint >/dev/null; then
+  rule yamllint yaml
+else
+  echo "lint yamllint: not installed, left out"
+fi
 rule python python
 rule secrets secrets
 if command -v shellcheck >/dev/null; then

@@ -121,10 +121,9 @@ static int find_registry(struct mg_answerer *answerer, const struct mg_snapshot 
 /* Out of the files' snapshot and what is watched. `like`: a generation with the same policies, or NULL. */
 static int generation_new(struct generation **ret, struct mg_answerer *answerer, struct mg_snapshot *files,
                           const struct mg_context *live, const struct generation *like, struct mg_err *err) {
-  struct generation *g = calloc(1, sizeof *g);
   struct mg_snapshot *snapshot = live ? mg_snapshot_with(files, live) : mg_snapshot_ref(files);
-  if (!g || !snapshot) {
-    free(g);
+  struct generation *g = snapshot ? calloc(1, sizeof *g) : NULL;
+  if (!g) {
     mg_snapshot_unref(snapshot);
     return mg_err_set(err, MG_E_NOMEM, "out of memory");
   }
@@ -484,7 +483,7 @@ unsigned mg_answerer_review_or_wait(struct mg_answerer *answerer, const struct m
   const bool first = !*pending;
   admit(call, &asking, arena, &answer);
   const bool final = is_final(&asking, call, &answer);
-  if (final && answer.waiting) {
+  if (final && answer.waiting && asking.pending) { /* who waits has one; analyzers do not know */
     mg_registry_session_late(asking.pending->session);
     mg_arena_reset(arena);
     admit(call, &asking, arena, &answer);

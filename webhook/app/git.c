@@ -175,7 +175,7 @@ static int too_long(struct mg_err *err) {
 
 static void add_tail(struct comparison *c, mg_str part) {
   c->long_tail |= part.n > sizeof c->tail - c->tail_n;
-  if (c->long_tail) return;
+  if (c->long_tail || !part.n) return;
   memcpy(c->tail + c->tail_n, part.p, part.n);
   c->tail_n += part.n;
 }

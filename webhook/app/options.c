@@ -202,7 +202,7 @@ static const struct mg_option *find(const struct mg_option *options, mg_str name
 static int unknown(struct reading *r, mg_str name, const char *as_typed) {
   const char *words[MG_OPTIONS_MAX + 2] = {NULL};
   size_t n = 0;
-  for (; r->options[n].name && n < MG_OPTIONS_MAX; n++) words[n] = r->options[n].name;
+  for (; n < MG_OPTIONS_MAX && r->options[n].name; n++) words[n] = r->options[n].name;
   words[n] = "help";
   mg_str hint = mg_did_you_mean(r->arena, name, words), marker = MG_S("\"");
   size_t quote = mg_str_find(hint, *marker.p);

@@ -59,7 +59,7 @@ static void mix(uint64_t *hash, const void *bytes, size_t n) {
 }
 
 static void mix_file(uint64_t *hash, const char *path) {
-  struct stat s;
+  struct stat s = {0};
   mix(hash, path, strlen(path) + 1);
   if (stat(path, &s) != 0) return;
   const uint64_t facts[] = {s.st_dev, s.st_ino, (uint64_t)s.st_size, (uint64_t)s.st_mtim.tv_sec, (uint64_t)s.st_mtim.tv_nsec,

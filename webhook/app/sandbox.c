@@ -24,6 +24,8 @@
 #endif
 #if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__ || FEATURE(address_sanitizer) || FEATURE(thread_sanitizer)
 #define SANITIZER true /* looks for leaks with another process, and starts the program that names functions */
+#elif defined MG_COVERAGE
+#define SANITIZER true /* files with what was counted are written at the end */
 #else
 #define SANITIZER false
 #endif

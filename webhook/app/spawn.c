@@ -14,8 +14,6 @@
 
 #define PIECE 65536
 
-extern char **environ;
-
 struct pipes {
   int out[2], said[2]; /* to read, to write */
 };
@@ -106,7 +104,7 @@ static int reap(pid_t pid) {
 
 int mg_spawn_run(const struct mg_spawn *spawn, struct mg_spawned *ret, struct mg_err *err) {
   __attribute__((cleanup(pipes_fini))) struct pipes pipes = {{-1, -1}, {-1, -1}};
-  pid_t pid;
+  pid_t pid = 0;
   *ret = (struct mg_spawned){.status = -1};
   char *room = malloc(PIECE);
   if (!room) return mg_err_set(err, MG_E_NOMEM, "out of memory");

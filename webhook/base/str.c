@@ -1,4 +1,4 @@
-#define _GNU_SOURCE 1 /* memmem */
+#define _GNU_SOURCE /* memmem */
 #include "base/str.h"
 
 int mg_str_cmp(mg_str a, mg_str b) {

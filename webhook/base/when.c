@@ -24,9 +24,9 @@ bool mg_when_parse(mg_str text, bool end_of_day, int64_t *ret) {
   char z[48] = {0};
   struct tm tm = {0};
   int east = 0;
-  if (text.n >= sizeof z || memchr(text.p ? text.p : "", 0, text.n)) return false;
+  if (text.n < 10 || text.n >= sizeof z || memchr(text.p, 0, text.n)) return false;
   memcpy(z, text.p, text.n);
-  if (text.n < 10 || z[4] != '-' || z[7] != '-') return false;
+  if (z[4] != '-' || z[7] != '-') return false;
   const char *rest = strptime(z, "%Y-%m-%d", &tm);
   bool date = rest && !*rest;
   if (rest && !date) {
@@ -56,7 +56,7 @@ static const struct {
 };
 
 static int64_t take_unit(mg_str *text) {
-  for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+  for (size_t i = 0; text->n > 0 && i < sizeof units / sizeof *units; i++) {
     if (!mg_str_starts(*text, mg_str_of(units[i].name))) continue;
     *text = mg_str_from(*text, strlen(units[i].name));
     return units[i].ns;

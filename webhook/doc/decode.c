@@ -33,7 +33,7 @@ mg_str mg_did_you_mean(struct mg_arena *arena, mg_str s, const char *const *word
 
 static mg_str near_field(struct mg_load *load, mg_str s, const struct mg_field *fields) {
   const char *words[64] = {NULL};
-  for (size_t i = 0; fields[i].key && i < 63; i++) words[i] = fields[i].key;
+  for (size_t i = 0; i < 63 && fields[i].key; i++) words[i] = fields[i].key;
   return mg_did_you_mean(load->arena, s, words);
 }
 

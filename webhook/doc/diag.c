@@ -60,7 +60,7 @@ static void add_warning(struct mg_diags *diags, struct mg_diag *d) {
 /* The cell to underline: the key of a member, or the value itself; of a fresh cell, what stands in the source above it. */
 static const struct mg_cell *spot_cell(mg_node at, enum mg_spot spot) {
   mg_node key = mg_key_of(at);
-  if (spot == MG_AT_KEY && key.at) at = key;
+  if (spot == MG_AT_KEY && key.at) at.at = key.at;
   while (mg_cell_of(at)->fresh && mg_cell_of(at)->parent) at.at = mg_cell_of(at)->parent;
   return mg_cell_of(at);
 }

@@ -20,7 +20,7 @@ static void new_line(struct writer *w) {
 /* Cells that no edit touched stand in the source as they are; an edit marks every container around it. */
 static bool is_verbatim(const struct writer *w, mg_node n) {
   const struct mg_cell *c = mg_cell_of(n);
-  return n.doc->is_json && !w->pretty && !c->fresh && !c->touched;
+  return n.doc && n.doc->is_json && !w->pretty && !c->fresh && !c->touched;
 }
 
 static void put_verbatim(struct writer *w, mg_node n) {

@@ -206,7 +206,7 @@ static size_t format_exponent(char *to, size_t room, const struct decimal *d, in
 /* As encoding/json writes a float64. */
 static mg_str json_number(struct mg_arena *arena, double number) {
   char text[64];
-  struct decimal d;
+  struct decimal d = {0};
   shortest(number, false, &d);
   bool plain = number == 0 || (fabs(number) >= 1e-6 && fabs(number) < 1e21);
   size_t n = plain ? format_plain(text, &d) : format_exponent(text, sizeof(text), &d, 1);
@@ -216,7 +216,7 @@ static mg_str json_number(struct mg_arena *arena, double number) {
 /* As strconv.FormatFloat(number, 'g', -1, 32) writes it, single precision and all. */
 static mg_str key_number(struct mg_arena *arena, double number) {
   char text[64];
-  struct decimal d;
+  struct decimal d = {0};
   if (fabs(number) > 0x1.fffffefffffffp127) return number < 0 ? MG_S("-.inf") : MG_S(".inf");
   shortest((double)(float)number, true, &d);
   bool plain = d.exponent >= -4 && d.exponent < 6;
@@ -273,7 +273,7 @@ static mg_str without_underscores(struct mg_arena *arena, mg_str s) {
 /* 1 where `value` is a number, 0 where it is none. */
 static int resolve_number(struct mg_arena *arena, mg_str value, struct mg_yaml_scalar *ret) {
   bool minus;
-  uint64_t magnitude;
+  uint64_t magnitude = 0;
   for (size_t i = 0; i < COUNT(not_finite); i++)
     if (mg_str_is(value, not_finite[i].word)) {
       *ret = (struct mg_yaml_scalar){.kind = MG_NUMBER, .real = true, .no_value = true, .text = mg_str_of(not_finite[i].key)};

@@ -149,7 +149,7 @@ static int start_tls(struct mg_http_door *door, struct mg_err *err) {
   }
   struct option_list list = {.n = 0};
   add_common(&list, door);
-  add_option(&list, MHD_OPTION_CONNECTION_LIMIT, (intptr_t)(limit + SPARE_ROWS), NULL);
+  add_option(&list, MHD_OPTION_CONNECTION_LIMIT, (intptr_t)limit + SPARE_ROWS, NULL);
   add_option(&list, MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, (void *)(uintptr_t)mg_credentials_retrieve);
   add_option(&list, MHD_OPTION_HTTPS_PRIORITIES, 0, priorities);
   for (unsigned i = 0; i < threads && code == 0; i++) {

@@ -48,7 +48,8 @@ static const EVP_MD *hash_of(gnutls_sign_algorithm_t algorithm) {
 static int info(gnutls_privkey_t key, unsigned flags, void *own) {
   (void)key;
   if (flags & GNUTLS_PRIVKEY_INFO_PK_ALGO) {
-    return (int)find_way(own, GNUTLS_SIGN_UNKNOWN)->by;
+    const struct way *way = find_way(own, GNUTLS_SIGN_UNKNOWN);
+    return way ? (int)way->by : GNUTLS_PK_UNKNOWN;
   }
   if (flags & GNUTLS_PRIVKEY_INFO_PK_ALGO_BITS) {
     return EVP_PKEY_get_bits(own);

@@ -389,7 +389,8 @@ bool mg_pod_is_retried(const struct mg_pod *pod) {
   if (kind->retried.path.set) {
     mg_node n = mg_steps_follow(kind->retried.path, pod->object, pod->choices, pod->choice_count);
     int64_t retries = mg_missing(n) ? kind->retried.def.value : 0;
-    if (mg_int64(n, &retries) ? retries > 0 : retries > 0) return true;
+    (void)mg_int64(n, &retries); /* what is no number leaves the default */
+    if (retries > 0) return true;
   }
   return pod->is_pod && !restart.n ? true : policy_retries(restart);
 }

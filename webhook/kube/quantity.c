@@ -11,7 +11,7 @@
 
 struct suffix {
   char text[3];
-  int8_t exponent; /* of 10, or of 2 */
+  int16_t exponent; /* of 10, or of 2 */
 };
 
 /* In ascending order: canonical text takes the last one that loses nothing. */

@@ -55,7 +55,7 @@ static const struct mg_rule_type *type_of(mg_rule_types types, mg_str name) {
 static void unknown_rule_key(struct mg_loader *l, mg_node key) {
   const char *words[64] = {NULL};
   size_t n = 0;
-  for (; l->types[n] && n < 60; n++) words[n] = l->types[n]->name;
+  for (; n < 60 && l->types[n]; n++) words[n] = l->types[n]->name;
   for (const struct mg_field *f = mg_rule_entry_fields; f->key; f++) words[n++] = f->key;
   mg_str hint = mg_did_you_mean(l->load.arena, mg_text(key), words);
   mg_diag_error(l->load.diags, mg_value(key), MG_AT_KEY, "unknown rule type \"%.*s\"%.*s", MG_FMT(mg_text(key)), MG_FMT(hint));

@@ -101,6 +101,7 @@ static void read_place(struct mg_peek_layer *at, mg_str toc) {
   int64_t from = 0, size = 0;
   if (!toc.n || toc.n >= sizeof text) return;
   snprintf(text, sizeof text, "%.*s", MG_FMT(toc));
+  /* NOLINTNEXTLINE(cert-err34-c): no more digits than fit */
   if (sscanf(text, "%15" SCNd64 ":%15" SCNd64 ":", &from, &size) != 2 || from >= at->size) return;
   at->toc_at = from;
   at->toc_size = size;

@@ -91,10 +91,11 @@ static void locations(struct mg_sink *sink, struct mg_buf *to, const struct mg_r
 
 static void rule_help(struct mg_sink *sink, struct mg_buf *to, const struct mg_violation *v, mg_str said) {
   mg_str docs = v->policy->docs, doc = mg_str_of(v->rule->type ? v->rule->type->doc : NULL);
+  const char *name = v->rule->type ? v->rule->type->name : "";
   struct mg_buf *text = &sink->text;
   text->n = 0;
   mg_buf_cut(text, said, TEXT_MAX);
-  if (doc.n && !mg_str_eq(doc, said)) mg_buf_printf(text, " %s: %.*s", v->rule->type->name, MG_FMT(doc));
+  if (doc.n && !mg_str_eq(doc, said)) mg_buf_printf(text, " %s: %.*s", name, MG_FMT(doc));
   if (docs.n) mg_buf_lit(text, " See ");
   mg_buf_put(text, docs);
   mg_buf_lit(to, ",\"help\":{\"text\":");
@@ -104,7 +105,7 @@ static void rule_help(struct mg_sink *sink, struct mg_buf *to, const struct mg_v
   sink->scratch.n = 0;
   mg_buf_markdown(&sink->scratch, mg_buf_str(text));
   if (doc.n && !mg_str_eq(doc, said)) {
-    mg_buf_printf(&sink->scratch, "\n\n`%s`: ", v->rule->type->name);
+    mg_buf_printf(&sink->scratch, "\n\n`%s`: ", name);
     mg_buf_markdown(&sink->scratch, doc);
   }
   if (mg_is_link(docs)) {

@@ -421,7 +421,7 @@ static bool judge_image(struct use *use) {
     case MG_IMAGE_UNKNOWN: report_unknown(use, why); return why.n > 0;
     case MG_IMAGE_KNOWN: break;
   }
-  if (use->facts->platform_count) judge_facts(use);
+  if (use->facts && use->facts->platform_count) judge_facts(use);
   else report_unknown(use, MG_S("it has no platform that runs on Linux"));
   return true;
 }
