@@ -148,7 +148,8 @@ build/abuse/%: test/abuse/%.c test/abuse/tool.h
 JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 .PHONY: deps run test asan tsan unit golden integration lint torture abuse soak rolling bench connections e2e e2e-load e2e-build \
-  identity conditions limits manifests monitoring promtool sarif-schema readme policies \
+  identity conditions limits manifests monitoring promtool sarif-schema readme policies docs \
+  reproducible sbom \
   container man install uninstall binaries clean distclean help
 deps:  ## install the Debian packages that building and testing need, if any is missing
 	@scripts/deps.sh build test
@@ -252,6 +253,15 @@ readme: $(BIN)  ## write README's table of rules
 
 policies: $(BIN)  ## write what is generated of docs/: a page about the policies that ship, and their schema
 	@scripts/policies.sh $(BIN) docs
+
+docs: readme policies  ## write what is generated of README and docs/: rules, reference, workloads, options, policies
+	@scripts/docs.py $(BIN) docs
+
+reproducible:  ## two builds, in two folders and at two times, must be the same bytes
+	@scripts/reproducible.sh build/reproducible
+
+sbom: $(BIN)  ## build/mlgate.spdx.json: what the binary is made of, and by which packages
+	@scripts/sbom.py $(BIN) build/mlgate.spdx.json
 
 container:  ## build the image on a base made here, start it, ask it for a review; as root (test/container/run.sh)
 	@scripts/deps.sh test
