@@ -12,11 +12,13 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MARK = "<!-- Written by `make docs`. -->"
 SECTIONS = ("Policy", "Exception", "Test", "WorkloadKind", "Accelerators", "Registry")
 ABOUT = {
-    "Policy": "What is wanted of whom. A policy applies where all keys of `match` hold and no block of `exclude` does; a list holds "
+    "Policy": "What is wanted of whom. A policy applies where all keys of `match` hold and no block of "
+              "`exclude` does; a list holds "
               "where one entry does.",
     "Exception": "What is left alone, where, and until when. What it spares is still reported, as exempted.",
     "Test": "Cases that policies must pass: `mlgate test policies/`. See [tests of policies](testing.md).",
-    "WorkloadKind": "Where a kind keeps its pod templates. The [built-in ones](workloads.md) are such documents, too; one of the same group "
+    "WorkloadKind": "Where a kind keeps its pod templates. The [built-in ones](workloads.md) are such "
+                    "documents, too; one of the same group "
                     "and kind replaces them.",
     "Accelerators": "What counts as a device, beside what is built in (`mlgate explain accelerators`).",
     "Registry": "How a registry is asked for images, where a policy has `imageSize`.",
@@ -96,8 +98,10 @@ def rules(program, schema):
             out[-1] += f"\n\nExamples: the cases of [`{folder}`](../{folder}). "
         else:
             out[-1] += " "
-    about = ("Every rule type with its parameters: what `mlgate explain RULE` says. A rule that validates finds violations; one that "
-             "mutates adds what is missing. What else stands in a policy is in the [policy reference](reference.md).\n\n" + " · ".join(f"[{name}](#{name.lower()})" for name in names))
+    about = ("Every rule type with its parameters: what `mlgate explain RULE` says. A rule that validates finds "
+             "violations; one that "
+             "mutates adds what is missing. What else stands in a policy is in the [policy reference](reference.md).\n\n"
+             + " · ".join(f"[{name}](#{name.lower()})" for name in names))
     return page("Rules", about, "\n".join(out))
 
 
@@ -155,9 +159,12 @@ def reference(schema):
             out.append(f"| `{name}` | [parameters](rules.md#{name.lower()}) | {cell(words)} |")
         else:
             out.append(f"| `{name}` | {type_of(value)} | {cell(value.get('description', ''))} |")
-    about = ("Every document that policy files may have, key by key: what `mlgate schema` says, which editors read, too. `[]` is every "
-             "item of a list, `{}` every value of a map; a default stands in brackets. A key that is not here is an error, with its place.\n\n"
-             "Patterns are globs, anchored at both ends (`*` any run, `?` one character, `[a-z]` a class), or PCRE2 between slashes: "
+    about = ("Every document that policy files may have, key by key: what `mlgate schema` says, which editors "
+             "read, too. `[]` is every "
+             "item of a list, `{}` every value of a map; a default stands in brackets. A key that is not here "
+             "is an error, with its place.\n\n"
+             "Patterns are globs, anchored at both ends (`*` any run, `?` one character, `[a-z]` a class), or "
+             "PCRE2 between slashes: "
              "`ml-*`, `/team-[0-9]+/`. Namespace, LimitRange, ResourceQuota, PriorityClass, DeviceClass, ResourceClaim and "
              "ResourceClaimTemplate may stand beside these documents in their own form.\n\n"
              + " · ".join(f"[{kind}](#{kind.lower()})" for kind in SECTIONS + ("Rule",)))
@@ -177,9 +184,12 @@ def workloads(program):
         kinds += 1
         places = "<br>".join(f"`{path.strip()}`" for path in paths)
         out.append(f"| `{kind}` | {cell(role)} | {cell(patched)} | {cell(source)} | {places} |")
-    about = (f"The {kinds} kinds that are judged, and where each keeps its pod templates: what `mlgate explain workloads` says. `[]` is "
-             "every item, `{}` every value, `.` the object itself; behind `x` stands what multiplies a template. A kind of your own is one "
-             "document in a policy file, of the same form as [`webhook/kube/workloads.yaml`](../webhook/kube/workloads.yaml): see "
+    about = (f"The {kinds} kinds that are judged, and where each keeps its pod templates: what `mlgate explain "
+             "workloads` says. `[]` is "
+             "every item, `{}` every value, `.` the object itself; behind `x` stands what multiplies a "
+             "template. A kind of your own is one "
+             "document in a policy file, of the same form as "
+             "[`webhook/kube/workloads.yaml`](../webhook/kube/workloads.yaml): see "
              "[WorkloadKind](reference.md#workloadkind). `mlgate explain FILE` shows what is seen in a manifest.")
     return page("Workloads", about, "\n".join(out))
 
@@ -191,7 +201,8 @@ def options(program):
         if name in ("help", "version"):
             continue
         out.append(f"## mlgate {name}\n\n```text\n{program.say(name, '--help-all').rstrip()}\n```\n")
-    about = ("What `mlgate COMMAND --help-all` says; the manual pages (`man mlgate-check`) have it, too. What each command is for stands "
+    about = ("What `mlgate COMMAND --help-all` says; the manual pages (`man mlgate-check`) have it, too. What "
+             "each command is for stands "
              "in [commands](commands.md).")
     return page("Options", about, "\n".join(out))
 
