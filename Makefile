@@ -54,7 +54,7 @@ CPPFLAGS_ALL = -I webhook $(INCS) $(CPPFLAGS)
 CFLAGS_ALL = -std=gnu17 $(WARN) $(OPT_$(VARIANT)) -pthread -ffile-prefix-map=$(CURDIR)=. $(CFLAGS)
 LDFLAGS_ALL = $(LD_$(VARIANT)) -pthread -Wl,--as-needed $(LDFLAGS)
 
-VERSION_TEXT = $(eval VERSION_TEXT := $(shell GIT_OPTIONAL_LOCKS=0 git describe --always --dirty 2>/dev/null || cat VERSION))$(VERSION_TEXT)
+VERSION_TEXT = $(eval VERSION_TEXT := $(shell sh scripts/version.sh))$(VERSION_TEXT)
 
 # --- files -----------------------------------------------------------------------------------------------------------
 
