@@ -147,9 +147,8 @@ build/abuse/%: test/abuse/%.c test/abuse/tool.h
 
 JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
-.PHONY: deps run test asan tsan unit golden integration lint torture abuse soak rolling bench connections e2e e2e-load e2e-build \
-  identity conditions limits manifests monitoring promtool sarif-schema readme policies docs \
-  reproducible sbom \
+.PHONY: deps run test asan tsan unit golden integration lint torture abuse soak rolling bench drawings instructions connections e2e e2e-load e2e-build \
+  identity conditions limits manifests monitoring promtool sarif-schema readme policies \
   container man install uninstall binaries clean distclean help
 deps:  ## install the Debian packages that building and testing need, if any is missing
 	@scripts/deps.sh build test
@@ -201,10 +200,19 @@ rolling: deps  ## SIGTERM at full load beside a second replica (TIMES=100)
 
 ABUSED = MLGATE='$(CURDIR)/$(BIN)' MLGATE_BUILD='$(CURDIR)/$(B)' VARIANT='$(VARIANT)' PYTHONDONTWRITEBYTECODE=1
 
-bench:  ## benchmarks (test/bench/run.sh)
+bench:  ## benchmarks, beside other servers in the same run (Go 1.26 for one of them; PART=compare|mallocs|start|micro; QUICK=1)
 	@scripts/deps.sh build test
 	@$(MAKE) $(JOBS) build/mlgate
-	@test/bench/run.sh build/mlgate
+	@test/bench/run.sh build/mlgate $(PART)
+
+drawings:  ## docs/benchmarks.md and its drawing, out of what make bench measured last
+	@test/bench/draw.py build/bench.json docs/benchmarks.svg docs/benchmarks.md
+
+instructions:  ## instructions of the hot path, counted, against test/bench/instructions (UPDATE=1 writes it)
+	@scripts/deps.sh build test bench
+	@$(MAKE) $(JOBS) build/mlgate
+	@test/bench/run.sh build/mlgate build_only
+	@UPDATE='$(UPDATE)' test/bench/instructions.py build/bench
 
 connections:  ## benchmarks of handshakes and idle connections, beside a webhook in Go (Go 1.26; test/bench/connections.sh)
 	@scripts/deps.sh build test
@@ -254,6 +262,7 @@ readme: $(BIN)  ## write README's table of rules
 policies: $(BIN)  ## write what is generated of docs/: a page about the policies that ship, and their schema
 	@scripts/policies.sh $(BIN) docs
 
+.PHONY: docs reproducible sbom
 docs: readme policies  ## write what is generated of README and docs/: rules, reference, workloads, options, policies
 	@scripts/docs.py $(BIN) docs
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# deps.sh GROUP...   installs the Debian packages that are missing; the groups are build, test, lint, shells and registry.
+# deps.sh GROUP...   installs the Debian packages that are missing; the groups are build, test, lint, bench, shells and registry.
 # Says nothing if all are there.
 set -euo pipefail
 
@@ -8,6 +8,7 @@ declare -A packages=(
            libcurl4-openssl-dev libgnutls28-dev zlib1g-dev libzstd-dev ca-certificates"
   [test]="libcmocka-dev curl jq openssl python3 python3-yaml python3-jsonpatch python3-jsonschema
           libxml2-utils cmark-gfm"
+  [bench]="valgrind"
   [lint]="clang shellcheck"
   [shells]="zsh fish mandoc groff-base" # that complete mlgate, and that read its manual pages
   [registry]="docker-registry skopeo buildah" # a service would start with the next boot: for machines that are thrown away

@@ -1,6 +1,7 @@
-/* echo CERT KEY   what the server costs without a review in it: the same listener, limits and TLS, and a constant answer of
- * 1.5 KB. Prints its two ports when it is ready, and ends with its standard input. */
+/* echo CERT KEY [CONNECTIONS]   what the server costs without a review in it: the same listener, limits and TLS, and a
+ * constant answer of 1.5 KB. Prints its two ports when it is ready, and ends with its standard input. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "http/server.h"
@@ -19,11 +20,12 @@ int main(int argc, char **argv) {
   struct mg_http_server *server = NULL;
   struct mg_err err = {0};
   char wait;
-  if (argc != 3) return 2;
+  if (argc < 3) return 2;
   memset(answer, 'a', sizeof answer);
   options.listen_tls = options.listen_plain = "127.0.0.1:0";
   options.cert_path = argv[1];
   options.key_path = argv[2];
+  if (argc > 3) options.max_connections = (unsigned)strtoul(argv[3], NULL, 10);
   if (mg_http_start(&options, &handlers, &server, &err) < 0) {
     fprintf(stderr, "echo: %s\n", err.text);
     return 1;

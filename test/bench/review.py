@@ -1,5 +1,9 @@
 #!/usr/bin/python3
-"""Prints the review that the benchmark posts, 6 KB: a training Pod of two containers with GPUs, as an API server sends it."""
+"""Prints the review that the benchmark posts, 6 KB: a training Pod of two containers with GPUs, as an API server sends it.
+
+review.py [--bytes N] [--containers N]   --bytes: environment is added until it has so many; under 4 KB a Pod of few words
+"""
+import argparse
 import json
 
 
@@ -72,16 +76,51 @@ def pod():
     }
 
 
-def review():
+def small():
+    amounts = {"nvidia.com/gpu": "8"}
+    return {"kind": "Pod", "apiVersion": "v1",
+            "metadata": {"name": "larch", "labels": {"mlgate.dev/role": "training"}},
+            "spec": {"containers": [{"name": "trainer", "image": "trainer:1", "env": [], "volumeMounts": [],
+                                     "resources": {"limits": amounts, "requests": amounts}}],
+                     "volumes": [], "tolerations": []}}
+
+
+def of_containers(count):
+    it = pod()
+    it["spec"]["containers"] = [container(f"part-{n}", "1", {"PART": str(n)}) for n in range(count)]
+    return it
+
+
+def review(of):
     kind = {"group": "", "version": "v1", "kind": "Pod"}
     resource = {"group": "", "version": "v1", "resource": "pods"}
     user = {"username": "system:serviceaccount:training:controller", "uid": "0b9a4f8e-3c55-4a7e-8f0e-2f4f4d1f7a10",
             "groups": ["system:serviceaccounts", "system:serviceaccounts:training", "system:authenticated"]}
     return {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {
         "uid": "5d1c0f0e-6b1f-4d0a-9a39-0c5e7a1f2b44", "kind": kind, "resource": resource, "requestKind": kind,
-        "requestResource": resource, "name": "larch-7b-worker-0", "namespace": "ml-larch", "operation": "CREATE",
-        "userInfo": user, "object": pod(), "oldObject": None, "dryRun": False,
+        "requestResource": resource, "name": of["metadata"]["name"], "namespace": "ml-larch", "operation": "CREATE",
+        "userInfo": user, "object": of, "oldObject": None, "dryRun": False,
         "options": {"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1"}}}
 
 
-print(json.dumps(review(), separators=(",", ":")), end="")
+def text(of):
+    return json.dumps(review(of), separators=(",", ":"))
+
+
+def of_bytes(count):
+    it = small() if count < 4096 else pod()
+    first, missing = it["spec"]["containers"][0]["env"], count - len(text(it))
+    first += [{"name": f"SHARD_{n:06}", "value": "0123456789"} for n in range(missing // 47)]
+    return it
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--bytes", type=int)
+    parser.add_argument("--containers", type=int)
+    args = parser.parse_args()
+    it = of_bytes(args.bytes) if args.bytes else of_containers(args.containers) if args.containers else pod()
+    print(text(it), end="")
+
+
+main()

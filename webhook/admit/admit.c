@@ -133,17 +133,20 @@ static mg_str annotate_violations(struct mg_arena *arena, const struct mg_verdic
 /* The policies that matched, in order. */
 static mg_str annotate_policies(struct mg_arena *arena, const struct mg_snapshot *snapshot, const struct mg_verdict *verdict) {
   struct mg_buf out;
-  uint32_t more = 0;
+  uint32_t more = 0, count = verdict->policy_results ? mg_snapshot_policy_count(snapshot) : 0;
   mg_buf_init(&out, arena, MOST_ANNOTATION + 32);
-  for (uint32_t p = 0; verdict->policy_results && p < mg_snapshot_policy_count(snapshot); p++) {
+  for (uint32_t p = 0; p < count; p++) {
     if (verdict->policy_results[p] == MG_RESULT_NO_MATCH) continue;
     mg_str name = mg_snapshot_policy(snapshot, p)->name;
     if (more || out.n + name.n + 1 > MOST_ANNOTATION) {
       more++;
       continue;
     }
-    if (out.n) mg_buf_byte(&out, ',');
-    mg_buf_put(&out, name);
+    char *to = mg_buf_room(&out, name.n + 1);
+    if (!to) break;
+    if (out.n) *to++ = ',', out.n++;
+    memcpy(to, name.p, name.n);
+    out.n += name.n;
   }
   if (more) mg_buf_printf(&out, ",+%u", more);
   return mg_buf_str(&out);

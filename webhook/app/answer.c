@@ -381,9 +381,10 @@ static void count(const struct generation *g, const struct mg_answer *answer, ui
   mg_metrics_review(g->metrics, operation, s->decided ? s->kind_index : SIZE_MAX, s->allowed, nanoseconds);
   if (!s->decided) mg_metrics_error(g->metrics, answer->http_status);
   if (!s->policy_results) return;
-  for (uint32_t i = 0; s->policy_ns && i < mg_snapshot_policy_count(g->snapshot); i++)
+  const uint32_t policies = mg_snapshot_policy_count(g->snapshot);
+  for (uint32_t i = 0; s->policy_ns && i < policies; i++)
     if (s->policy_ns[i]) mg_metrics_policy_time(g->metrics, i, s->policy_ns[i]);
-  for (uint32_t i = 0; i < mg_snapshot_policy_count(g->snapshot); i++)
+  for (uint32_t i = 0; i < policies; i++)
     if (s->policy_results[i] != MG_RESULT_NO_MATCH) mg_metrics_policy(g->metrics, i, results[s->policy_results[i]]);
 }
 

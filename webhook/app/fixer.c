@@ -256,18 +256,13 @@ static int run_round(struct round *r, struct mg_buf *text, struct mg_err *err) {
 
 /* ---- rounds ---- */
 
-static bool same_object(const struct mg_report_result *a, const struct mg_report_result *b) {
-  return a->document == b->document && mg_str_eq(a->kind, b->kind) && mg_str_eq(a->name, b->name) && mg_str_eq(a->ns, b->ns) &&
-         mg_str_eq(a->api_version, b->api_version);
-}
-
-/* The results of `file` that were there before: not all objects of a file need have been asked for. */
-static void keep_results(struct mg_judged *file, const struct mg_report_result *before, uint32_t count) {
+/* The results of `file` that were there before: not all objects of a file need have been asked for, and no edit moves one. */
+static void keep_results(struct mg_judged *file, const uint32_t *ordinals, uint32_t count) {
   struct mg_judged_item **slot = &file->items;
   uint32_t at = 0;
   while (*slot) {
     struct mg_judged_item *item = *slot;
-    bool keep = item->kind != MG_JUDGED_RESULT || (at < count && same_object(&item->result, &before[at]));
+    bool keep = item->kind != MG_JUDGED_RESULT || (at < count && item->result.ordinal == ordinals[at]);
     if (keep && item->kind == MG_JUDGED_RESULT) at++;
     if (keep) slot = &item->next;
     else *slot = item->next;
@@ -275,22 +270,14 @@ static void keep_results(struct mg_judged *file, const struct mg_report_result *
   file->end = slot;
 }
 
-/* What tells them apart later, when the text that they were read from is gone. */
-static int note_results(struct mg_arena *arena, const struct mg_judged *file, struct mg_report_result **ret,
-                        uint32_t *ret_count) {
-  uint32_t count = 0;
+static uint32_t *note_results(struct mg_arena *arena, const struct mg_judged *file, uint32_t *ret_count) {
+  uint32_t count = 0, i = 0;
   for (const struct mg_judged_item *item = file->items; item; item = item->next) count += item->kind == MG_JUDGED_RESULT;
-  struct mg_report_result *all = MG_NEW_N(arena, struct mg_report_result, count + 1);
-  *ret = all;
-  *ret_count = 0;
-  for (const struct mg_judged_item *item = file->items; all && item; item = item->next) {
-    if (item->kind != MG_JUDGED_RESULT) continue;
-    const struct mg_report_result *r = &item->result;
-    all[(*ret_count)++] = (struct mg_report_result){.document = r->document, .kind = mg_arena_dup(arena, r->kind),
-                                                    .api_version = mg_arena_dup(arena, r->api_version),
-                                                    .ns = mg_arena_dup(arena, r->ns), .name = mg_arena_dup(arena, r->name)};
-  }
-  return arena->failed ? MG_E_NOMEM : 0;
+  uint32_t *all = MG_NEW_N(arena, uint32_t, count + 1);
+  for (const struct mg_judged_item *item = file->items; all && item; item = item->next)
+    if (item->kind == MG_JUDGED_RESULT) all[i++] = item->result.ordinal;
+  *ret_count = i;
+  return all;
 }
 
 static int add_errors(struct round *r, struct mg_judged *file, struct mg_err *err) {
@@ -311,10 +298,10 @@ static int add_errors(struct round *r, struct mg_judged *file, struct mg_err *er
 }
 
 int mg_fixer_run(struct mg_fixer *fixer, struct mg_judged *file, struct mg_err *err) {
-  struct mg_report_result *asked = NULL;
-  uint32_t count = 0;
+  uint32_t count;
   mg_arena_reset(&fixer->kept);
-  if (note_results(&fixer->kept, file, &asked, &count) < 0) return no_memory(err);
+  uint32_t *asked = note_results(&fixer->kept, file, &count);
+  if (!asked) return no_memory(err);
   for (int i = 0; i < ROUNDS_MAX; i++) {
     struct round round = {.fixer = fixer, .file = file};
     struct mg_buf *text = &fixer->texts[i % 2];

@@ -10,7 +10,7 @@
 struct document {
   struct mg_judge *judge;
   struct mg_judged *file;
-  uint32_t number;
+  uint32_t number, ordinal; /* of the document; of the next object in the file */
   const char *path;           /* under which it is reported */
   bool all;                   /* of it counts; else what the spans touch */
   struct mg_spans spans;
@@ -137,6 +137,7 @@ static int judge_object(void *ctx, const struct mg_request *request, mg_str api_
   mg_node object = request->object.at ? request->object : request->old_object;
   struct mg_pos pos;
   if (!verdict) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  uint32_t ordinal = d->ordinal++;
   if (!is_changed(d, object)) {
     drop_duplicates(d, object);
     return 0;
@@ -144,8 +145,9 @@ static int judge_object(void *ctx, const struct mg_request *request, mg_str api_
   if (!mg_value_pos(object, &pos)) pos = (struct mg_pos){d->file->path, 1, 1};
   int code = mg_evaluate(judge->snapshot, request, MG_PHASE_MUTATE | MG_PHASE_VALIDATE, judge->now, &judge->arena, verdict, err);
   if (code < 0) return code;
-  struct mg_report_result result = {.file = d->path, .document = d->number, .line = pos.line, .column = pos.column,
-                                    .api_version = api_version, .kind = request->kind, .ns = request->ns, .name = request->name,
+  struct mg_report_result result = {.file = d->path, .document = d->number, .ordinal = ordinal,
+                                    .line = pos.line, .column = pos.column, .api_version = api_version,
+                                    .kind = request->kind, .ns = request->ns, .name = request->name,
                                     .object = object, .verdict = verdict};
   code = gather_warnings(d, object, &result, err);
   struct mg_judged_item *item = code < 0 ? NULL : add_item(judge, d->file, MG_JUDGED_RESULT);

@@ -52,7 +52,7 @@ static int write_beside(const char *path, mg_str content, const struct stat *lik
   int n = snprintf(temporary, sizeof temporary, "%.*s.mlgate-XXXXXX", slash ? (int)(slash + 1 - path) : 0, path);
   if (n < 0 || (size_t)n >= sizeof temporary) return mg_err_set(err, MG_E_LIMIT, "path too long");
   int fd = mkostemp(temporary, O_CLOEXEC);
-  if (fd < 0) return mg_err_set(err, MG_E_IO, "no file can be made beside it: %s", strerror(errno));
+  if (fd < 0) return mg_err_set(err, MG_E_IO, "%s%s", like ? "no file can be made beside it: " : "", strerror(errno));
   int code = fill(fd, content, like, err);
   if (close(fd) != 0 && code == 0) code = failed(err);
   if (code == 0 && rename(temporary, path) != 0) code = failed(err);

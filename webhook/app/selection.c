@@ -133,8 +133,8 @@ static int apply_baseline(struct run *run, const struct mg_judged *file, struct 
 
 static int take_file(void *ctx, struct mg_judged *file, struct mg_err *err) {
   struct run *run = ctx;
-  int code = apply_baseline(run, file, err);
-  if (code == 0) code = run->visitor->judged ? run->visitor->judged(run->visitor->ctx, file, err) : 0;
+  int code = run->visitor->judged ? run->visitor->judged(run->visitor->ctx, file, err) : 0;
+  if (code == 0) code = apply_baseline(run, file, err); /* of what is left */
   if (code < 0) return code;
   if (file->items) mg_progress_erase(&run->progress);
   report_file(run, file);

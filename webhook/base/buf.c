@@ -133,14 +133,21 @@ void mg_buf_base64(struct mg_buf *buf, mg_str s) {
   size_t want = (s.n + 2) / 3 * 4;
   char *to = want ? mg_buf_room(buf, want) : NULL;
   if (!to) return;
-  for (size_t i = 0; i < s.n; i += 3, to += 4) {
-    const unsigned char *p = (const unsigned char *)s.p + i;
-    size_t left = s.n - i;
-    uint32_t word = (uint32_t)p[0] << 16 | (left > 1 ? (uint32_t)p[1] << 8 : 0) | (left > 2 ? p[2] : 0);
+  const unsigned char *p = (const unsigned char *)s.p;
+  size_t left = s.n;
+  for (; left >= 3; left -= 3, p += 3, to += 4) {
+    uint32_t word = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
+    to[0] = digits[word >> 18];
+    to[1] = digits[word >> 12 & 63];
+    to[2] = digits[word >> 6 & 63];
+    to[3] = digits[word & 63];
+  }
+  if (left) {
+    uint32_t word = (uint32_t)p[0] << 16 | (left > 1 ? (uint32_t)p[1] << 8 : 0);
     to[0] = digits[word >> 18];
     to[1] = digits[word >> 12 & 63];
     to[2] = left > 1 ? digits[word >> 6 & 63] : '=';
-    to[3] = left > 2 ? digits[word & 63] : '=';
+    to[3] = '=';
   }
   buf->n += want;
 }

@@ -209,6 +209,7 @@ static bool is_recorded(const struct mg_patch *patch, mg_node container) {
 void mg_patch_set(struct mg_patch *patch, mg_node object, mg_str key, mg_node value) {
   bool added = false;
   mg_node put = put_member(object, key, value, &added);
+  patch->edits++;
   if (!put.at || !is_recorded(patch, object)) return;
   record(patch, added ? MG_OP_ADD : MG_OP_REPLACE, mg_pointer(patch->arena, patch->root, put), put);
 }
@@ -226,6 +227,7 @@ static mg_str append_pointer(struct mg_arena *arena, mg_str array) {
 void mg_patch_insert(struct mg_patch *patch, mg_node array, uint32_t index, mg_node value) {
   bool last = false;
   mg_node put = put_item(array, index, value, &last);
+  patch->edits++;
   if (!put.at || !is_recorded(patch, array)) return;
   mg_str pointer = last ? mg_pointer(patch->arena, patch->root, array) : mg_pointer(patch->arena, patch->root, put);
   if (last) pointer = append_pointer(patch->arena, pointer);
@@ -246,6 +248,7 @@ void mg_patch_remove(struct mg_patch *patch, mg_node object, mg_str key) {
   *slot = cells[member.at].next;
   cells[cells[member.at].first].parent = 0; /* the value may be hung elsewhere */
   touch(object);
+  patch->edits++;
   if (is_recorded(patch, object)) record(patch, MG_OP_REMOVE, pointer, absent_in(object.doc));
 }
 

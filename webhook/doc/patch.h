@@ -18,6 +18,7 @@ struct mg_patch {
   mg_node root; /* the object that pointers start from */
   struct mg_op *ops;
   uint32_t count, cap;
+  uint32_t edits; /* of the tree, whether an operation of their own tells of them or not */
 };
 
 void mg_patch_init(struct mg_patch *patch, struct mg_arena *arena, mg_node root);

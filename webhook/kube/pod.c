@@ -269,6 +269,7 @@ int mg_pod_read(struct mg_pod *pod) {
 void mg_pod_refresh(struct mg_pod *pod) {
   pod->has_accelerator = pod->has_unknown_claim = pod->has_share = false;
   pod->claimed = 0;
+  pod->all_use = pod->container_count > 0;
   for (uint32_t i = 0; i < pod->container_count; i++) {
     struct mg_container *c = &pod->containers[i];
     c->shared = c->claims_device = c->claims_unknown = false;
@@ -282,8 +283,13 @@ void mg_pod_refresh(struct mg_pod *pod) {
   for (uint32_t i = 0; i < pod->container_count; i++) {
     struct mg_container *c = &pod->containers[i];
     c->uses_accelerator = c->claims_device || c->shared;
-    for (uint32_t a = 0; a < c->amount_count; a++) c->uses_accelerator |= mg_amount_is_device(&c->amounts[a]);
+    c->plain = true;
+    for (uint32_t a = 0; a < c->amount_count; a++) {
+      c->uses_accelerator |= mg_amount_is_device(&c->amounts[a]);
+      c->plain &= c->amounts[a].plain || !c->amounts[a].accelerator;
+    }
     pod->has_accelerator |= c->uses_accelerator;
+    pod->all_use &= c->uses_accelerator;
   }
   mg_pod_sum(pod);
 }

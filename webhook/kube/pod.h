@@ -51,6 +51,7 @@ struct mg_container {
   bool claims_unknown;   /* uses a claim that cannot be resolved */
   int64_t claimed;       /* devices of resolved claims */
   bool uses_accelerator; /* amount, resolved claim or share */
+  bool plain;            /* the amount of every accelerator is */
   int64_t devices;       /* of every accelerator, with claims */
   bool infrastructure;   /* image of the infrastructure list, when first asked: mg_container_is_infrastructure */
   bool infrastructure_known;
@@ -82,6 +83,8 @@ struct mg_pod {
   bool has_accelerator, has_unknown_claim, has_share; /* of any container */
   int64_t claimed;                 /* devices of resolved claims, each claim once */
   int64_t devices;                 /* of every accelerator, with claims, as the API server adds containers */
+  int64_t most;                    /* devices of the container that has the most */
+  bool all_use;                    /* it has containers, and each of them uses an accelerator */
   uint32_t version;                /* changed by every edit */
   struct {                         /* what a rule type has read of the template, so that its next rule need not */
     const void *owner;             /* the rule type */

@@ -89,6 +89,11 @@ int64_t mg_pod_devices(const struct mg_pod *pod, const struct mg_device_filter *
 }
 
 void mg_pod_sum(struct mg_pod *pod) {
-  for (uint32_t i = 0; i < pod->container_count; i++) pod->containers[i].devices = sum_container(&pod->containers[i], NULL);
+  pod->most = 0;
+  for (uint32_t i = 0; i < pod->container_count; i++) {
+    struct mg_container *c = &pod->containers[i];
+    c->devices = sum_container(c, NULL);
+    if (c->devices > pod->most) pod->most = c->devices;
+  }
   pod->devices = sum_pod(pod, NULL);
 }

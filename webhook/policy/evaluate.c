@@ -67,6 +67,34 @@ void mg_select_template(const struct mg_eval *eval, const struct mg_policy *poli
   for (uint32_t i = 0; i < policy->exclude.count && ret->matched; i++) apply_exclude(eval, exclude_at(policy, i), pod, ret);
 }
 
+enum { SHARED_PODS_MAX = 64 }; /* templates of an object whose selections are kept, so that a hostile one stays small */
+
+static size_t selected_size(const struct mg_eval *eval) {
+  return sizeof(struct mg_selected) + eval->workload->pod_count * sizeof(struct mg_selected_pod);
+}
+
+/* NULL: out of memory, which the arena tells. */
+static struct mg_selected *select_of(struct mg_eval *eval, const struct mg_policy *policy) {
+  struct mg_selected **slot = policy->shared == MG_NOT_SHARED || !eval->shared ? &eval->selected : &eval->shared[policy->shared];
+  struct mg_selected *s = *slot;
+  if (!s) s = *slot = mg_arena_zero(eval->arena, 1, selected_size(eval));
+  if (!s || s->policy == policy || (s->policy && slot != &eval->selected)) return s;
+  if (s->policy) memset(s, 0, selected_size(eval));
+  s->policy = policy;
+  s->object = mg_select_object(eval, policy);
+  return s;
+}
+
+/* An edit may change labels, annotations and accelerators. */
+static const struct mg_selection *selected_pod(const struct mg_eval *eval, const struct mg_policy *policy, struct mg_selected *s,
+                                               uint32_t i) {
+  struct mg_selected_pod *pod = &s->pods[i];
+  uint32_t now = eval->verdict->patch.edits + 1;
+  if (pod->known != now) mg_select_template(eval, policy, eval->workload->pods[i], &pod->selection);
+  pod->known = now;
+  return &pod->selection;
+}
+
 enum { CARRIED_MAX = 1024 }; /* containers of a template, so that a hostile pair of objects stays cheap */
 
 /* What was selected of the object's template, carried over to oldObject's. */
@@ -110,40 +138,41 @@ const struct mg_exception *mg_exempted(const struct mg_eval *eval, const struct 
 /* ---- one rule ---- */
 
 /* The run must stay where it is: found_end points into it. */
-static void start_run(struct mg_run *run, struct mg_eval *eval, const struct mg_policy *policy, const struct mg_rule *rule) {
-  *run = (struct mg_run){.eval = eval, .policy = policy, .rule = rule};
-  run->found_end = &run->found;
-}
+#define RUN(name, of_eval, of_policy, of_rule, of_mode) \
+  struct mg_run name = {                                \
+      .eval = (of_eval), .policy = (of_policy), .rule = (of_rule), .mode = (of_mode), .found_end = &name.found}
 
 /* What the rule would do to oldObject is asked and not done: were it done, the rules behind it would find there what the object,
  * which is spared the same edit, does not have. */
-static bool edit_one(struct mg_eval *eval, const struct mg_policy *policy, const struct mg_rule *rule, struct mg_pod *pod) {
-  struct mg_selection selection, old_selection;
-  struct mg_run run;
-  mg_select_template(eval, policy, pod, &selection);
-  if (!selection.matched) return false;
+static void ask_of_old(struct mg_run *run, const struct mg_selection *selection, struct mg_pod *old) {
+  struct mg_selection carried;
+  carry_over(run->eval, selection, run->now, old, &carried);
+  run->mode = MG_MODE_OLD;
+  run->pod = old;
+  run->selection = &carried;
+  run->rule->type->mutate(run, run->rule->params, old);
+}
+
+static bool edit_one(struct mg_eval *eval, const struct mg_policy *policy, const struct mg_rule *rule,
+                     struct mg_selected *selected, uint32_t i) {
+  struct mg_pod *pod = eval->workload->pods[i];
+  const struct mg_selection *selection = selected_pod(eval, policy, selected, i);
+  if (!selection->matched) return false;
   if (!rule->type->mutate || pod->fixed) return true;
-  start_run(&run, eval, policy, rule);
+  RUN(run, eval, policy, rule, MG_MODE_EDIT);
   run.now = pod;
   struct mg_pod *old = mg_same_pod(eval->old, pod);
-  if (old) {
-    carry_over(eval, &selection, pod, old, &old_selection);
-    run.mode = MG_MODE_OLD;
-    run.pod = old;
-    run.selection = &old_selection;
-    rule->type->mutate(&run, rule->params, old);
-  }
+  if (old) ask_of_old(&run, selection, old);
   run.mode = MG_MODE_EDIT;
   run.pod = pod;
   run.other = old;
-  run.selection = &selection;
+  run.selection = selection;
   rule->type->mutate(&run, rule->params, pod);
   return true;
 }
 
 static void edit_workload(struct mg_eval *eval, const struct mg_policy *policy, const struct mg_rule *rule) {
-  struct mg_run run;
-  start_run(&run, eval, policy, rule);
+  RUN(run, eval, policy, rule, MG_MODE_EDIT);
   if (eval->old) {
     run.mode = MG_MODE_OLD;
     rule->type->mutate_workload(&run, rule->params, eval->old);
@@ -165,11 +194,11 @@ static void judge_template(struct mg_run *run, struct mg_pod *pod, const struct 
   if (type->mutate && !pod->fixed && tells_edits(run)) type->mutate(run, run->rule->params, pod);
 }
 
-static void judge_all(struct mg_run *run, const struct mg_workload *on, const struct mg_selection *selections) {
+static void judge_all(struct mg_run *run, const struct mg_workload *on, const struct mg_selected *selected) {
   const struct mg_workload *workload = run->eval->workload;
   for (uint32_t i = 0; i < workload->pod_count; i++) {
     struct mg_selection old_selection;
-    const struct mg_selection *selection = &selections[i];
+    const struct mg_selection *selection = &selected->pods[i].selection;
     struct mg_pod *pod = workload->pods[i];
     if (!selection->matched) continue;
     if (on != workload) {
@@ -187,15 +216,18 @@ static void judge_all(struct mg_run *run, const struct mg_workload *on, const st
 
 static void judge_workload(struct mg_run *run, const struct mg_workload *on) {
   const struct mg_rule_type *type = run->rule->type;
+  bool tells = type->mutate_workload && tells_edits(run);
+  if (!type->judge_workload && !tells) return;
   struct mg_workload copy = *on;
   run->pod = run->now = NULL;
   run->selection = NULL;
   if (type->judge_workload) type->judge_workload(run, run->rule->params, &copy);
-  if (type->mutate_workload && tells_edits(run)) type->mutate_workload(run, run->rule->params, &copy);
+  if (tells) type->mutate_workload(run, run->rule->params, &copy);
 }
 
-static void judge_object(struct mg_run *run, const struct mg_workload *on, const struct mg_selection *selections) {
-  judge_all(run, on, selections);
+/* `selected` NULL: no template. */
+static void judge_object(struct mg_run *run, const struct mg_workload *on, const struct mg_selected *selected) {
+  if (selected) judge_all(run, on, selected);
   judge_workload(run, on);
 }
 
@@ -216,21 +248,22 @@ static void count_found(struct mg_eval *eval, const struct mg_run *run) {
                                   MG_FMT(run->rule->name), more));
 }
 
+/* The rule has said something: which of it was there before? */
+static void judge_again(struct mg_run *run, const struct mg_selected *selected) {
+  struct mg_eval *eval = run->eval;
+  RUN(old, eval, run->policy, run->rule, MG_MODE_OLD);
+  judge_object(&old, eval->old, selected);
+  *run = (struct mg_run){.eval = eval, .policy = run->policy, .rule = run->rule, .mode = MG_MODE_JUDGE, .known = old.known};
+  run->found_end = &run->found;
+  judge_object(run, eval->workload, selected);
+}
+
 static void judge_one(struct mg_eval *eval, const struct mg_policy *policy, const struct mg_rule *rule,
-                      const struct mg_selection *selections) {
-  struct mg_run run, old;
-  start_run(&run, eval, policy, rule);
-  run.mode = MG_MODE_JUDGE;
-  judge_object(&run, eval->workload, selections);
-  if (run.found && eval->old) { /* said something: which of it was there before? */
-    start_run(&old, eval, policy, rule);
-    old.mode = MG_MODE_OLD;
-    judge_object(&old, eval->old, selections);
-    start_run(&run, eval, policy, rule);
-    run.mode = MG_MODE_JUDGE;
-    run.known = old.known;
-    judge_object(&run, eval->workload, selections);
-  }
+                      const struct mg_selected *selected) {
+  RUN(run, eval, policy, rule, MG_MODE_JUDGE);
+  judge_object(&run, eval->workload, selected);
+  if (!run.found) return;
+  if (eval->old) judge_again(&run, selected);
   count_found(eval, &run);
   if (!run.found) return;
   *eval->verdict->violations_end = run.found;
@@ -245,9 +278,7 @@ static void judge_one(struct mg_eval *eval, const struct mg_policy *policy, cons
       for (const struct mg_policy *p = &(eval)->snapshot->policies[w_ * 64 + (uint32_t)__builtin_ctzll(b_)]; p; p = NULL)
 
 static void warn_of_context(struct mg_eval *eval, const struct mg_policy *policy) {
-  struct mg_run run;
-  start_run(&run, eval, policy, policy->context_rule);
-  run.mode = MG_MODE_EDIT;
+  RUN(run, eval, policy, policy->context_rule, MG_MODE_EDIT);
   policy->context_rule->type->judge_workload(&run, NULL, eval->workload);
 }
 
@@ -264,12 +295,14 @@ static void mutate_all(struct mg_eval *eval) {
     if (mg_lacks_context(eval, policy)) warn_of_context(eval, policy);
     uint64_t start = start_clock(eval);
     bool matched = false;
-    if (mg_action_of(eval, policy) != MG_ENFORCE || !mg_select_object(eval, policy)) continue;
+    if (mg_action_of(eval, policy) != MG_ENFORCE) continue;
+    struct mg_selected *selected = select_of(eval, policy);
+    if (!selected || !selected->object) continue;
     for (uint32_t r = 0; r < policy->rule_count; r++) {
       const struct mg_rule *rule = &policy->rules[r];
       bool any = false;
       if (!mg_rule_type_mutates(rule->type)) continue;
-      for (uint32_t i = 0; i < eval->workload->pod_count; i++) any |= edit_one(eval, policy, rule, eval->workload->pods[i]);
+      for (uint32_t i = 0; i < eval->workload->pod_count; i++) any |= edit_one(eval, policy, rule, selected, i);
       if (any && rule->type->mutate_workload) edit_workload(eval, policy, rule);
       matched |= any;
     }
@@ -277,25 +310,23 @@ static void mutate_all(struct mg_eval *eval) {
   }
 }
 
+static bool says(const struct mg_eval *eval, const struct mg_policy *policy, const struct mg_rule_type *type) {
+  return type->judge || type->judge_workload || (mg_action_of(eval, policy) != MG_ENFORCE && eval->may_mutate);
+}
+
 static void judge_every(struct mg_eval *eval) {
   uint32_t count = eval->workload->pod_count;
-  struct mg_selection *selections = MG_NEW_N(eval->arena, struct mg_selection, count + 1);
-  if (!selections) return;
   EACH_CANDIDATE(eval, policy) {
     uint64_t start = start_clock(eval);
     bool any = false;
-    if (mg_lacks_context(eval, policy)) {
-      memset(selections, 0, count * sizeof *selections);
-      judge_one(eval, policy, policy->context_rule, selections);
-    }
-    if (!mg_select_object(eval, policy)) continue;
-    for (uint32_t i = 0; i < count; i++) {
-      mg_select_template(eval, policy, eval->workload->pods[i], &selections[i]);
-      any |= selections[i].matched;
-    }
+    if (mg_lacks_context(eval, policy)) judge_one(eval, policy, policy->context_rule, NULL);
+    struct mg_selected *selected = select_of(eval, policy);
+    if (!selected || !selected->object) continue;
+    for (uint32_t i = 0; i < count; i++) any |= selected_pod(eval, policy, selected, i)->matched;
     if (!any) continue;
     eval->verdict->policy_results[policy->index] = MG_RESULT_PASS;
-    for (uint32_t r = 0; r < policy->rule_count; r++) judge_one(eval, policy, &policy->rules[r], selections);
+    for (uint32_t r = 0; r < policy->rule_count; r++)
+      if (says(eval, policy, policy->rules[r].type)) judge_one(eval, policy, &policy->rules[r], selected);
     stop_clock(eval, policy, start);
   }
 }
@@ -382,6 +413,8 @@ int mg_evaluate(const struct mg_snapshot *snapshot, const struct mg_request *req
   eval.is_update = request->operation == MG_UPDATE && request->old_object.at;
   eval.may_mutate = may_mutate(request, kind, object);
   if (view_both(&eval, kind, object)) return no_memory(arena, err);
+  if (snapshot->shared_count && eval.workload->pod_count <= SHARED_PODS_MAX)
+    eval.shared = MG_NEW_N(arena, struct mg_selected *, snapshot->shared_count);
   mg_index_roles(snapshot, eval.workload, eval.candidates);
   if ((phases & MG_PHASE_MUTATE) && eval.may_mutate) mutate_all(&eval);
   if (phases & MG_PHASE_VALIDATE) judge_every(&eval);

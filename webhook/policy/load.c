@@ -301,6 +301,7 @@ int mg_snapshot_new(struct mg_snapshot **ret, mg_rule_types types, const struct 
   int rc = diags->error_count ? mg_err_set(err, MG_E_INVALID, "%u error%s in policy files", diags->error_count,
                                            diags->error_count > 1 ? "s" : "")
                               : mg_index_build(s);
+  if (!rc) rc = mg_share_selections(s);
   if (s->arena.failed || rc == MG_E_NOMEM)
     rc = mg_err_set(err, MG_E_NOMEM, "policies need more than %zu MiB of memory", SNAPSHOT_ARENA >> 20);
   if (rc) {

@@ -73,9 +73,9 @@ static bool may_match(const struct mg_eval *eval, const struct mg_policy *policy
   return false;
 }
 
-bool mg_lacks_context(struct mg_eval *eval, const struct mg_policy *policy) {
+bool mg_lacks_what_matters(struct mg_eval *eval, const struct mg_policy *policy) {
   uint32_t missing = eval->snapshot->context->missing & policy->needs;
-  if (!missing || !policy->context_rule || policy->on_missing == MG_MISSING_IGNORE) return false;
+  if (!policy->context_rule || policy->on_missing == MG_MISSING_IGNORE) return false;
   eval->missing = that_matters(eval, missing);
   return eval->missing && may_match(eval, policy, eval->missing);
 }

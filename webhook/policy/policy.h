@@ -37,8 +37,10 @@ struct mg_policy {
   struct mg_rule *rules;
   uint32_t rule_count;
   uint32_t index; /* in the snapshot */
+  uint32_t shared; /* the number of its selection, if other policies have the same match and excludes; else MG_NOT_SHARED */
   mg_node at;     /* its document */
 };
+#define MG_NOT_SHARED UINT32_MAX
 
 struct mg_exception {
   mg_str name;

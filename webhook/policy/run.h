@@ -9,6 +9,16 @@ struct mg_selection {
   bool *sees;       /* by container; NULL: all */
 };
 
+/* What a match with its excludes comes to for the object, worked out when it is asked for. */
+struct mg_selected {
+  const struct mg_policy *policy; /* for whom; NULL: not yet */
+  bool object;                    /* the keys of the object hold */
+  struct mg_selected_pod {
+    uint32_t known; /* after so many edits, and one more; 0: not yet */
+    struct mg_selection selection;
+  } pods[];
+};
+
 #define MG_KNOWN_SLOTS 512
 
 /* What an edit or a violation is known by when object and oldObject are compared. */
@@ -30,6 +40,8 @@ struct mg_eval {
   bool is_update, may_mutate;
   uint32_t missing;               /* of the context, that the policy at work needs */
   mg_bits *candidates;
+  struct mg_selected *selected;   /* of the policy at work, where no other shares it */
+  struct mg_selected **shared;    /* by policy->shared; NULL: the object has too many templates */
 };
 
 enum mg_mode {
@@ -70,6 +82,9 @@ struct mg_pod *mg_same_pod(const struct mg_workload *workload, const struct mg_p
 enum mg_action mg_action_of(const struct mg_eval *eval, const struct mg_policy *policy);
 
 /* True where the policy might match and something that it needs is not known: then its context_rule tells of eval->missing. */
-bool mg_lacks_context(struct mg_eval *eval, const struct mg_policy *policy);
+bool mg_lacks_what_matters(struct mg_eval *eval, const struct mg_policy *policy);
+static inline bool mg_lacks_context(struct mg_eval *eval, const struct mg_policy *policy) {
+  return (eval->snapshot->context->missing & policy->needs) && mg_lacks_what_matters(eval, policy);
+}
 
 void mg_verdict_warn(struct mg_verdict *verdict, struct mg_arena *arena, mg_str text);

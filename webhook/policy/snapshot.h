@@ -33,6 +33,7 @@ struct mg_snapshot {
   uint32_t needs; /* of all policies and exceptions */
   struct mg_policy *policies;
   uint32_t policy_count, policy_cap;
+  uint32_t shared_count; /* selections that several policies share */
   struct mg_exception *exceptions;
   uint32_t exception_count, exception_cap;
   struct mg_registry_host *registries;
@@ -46,6 +47,9 @@ struct mg_snapshot {
 /* Works out what a policy needs of the context, when its rules are complete. */
 void mg_policy_note_needs(struct mg_policy *policy, struct mg_arena *arena);
 uint32_t mg_exception_needs(const struct mg_exception *exception);
+
+/* Finds the policies whose match and excludes say the same, so that a review works out only once what they select. */
+int mg_share_selections(struct mg_snapshot *snapshot);
 
 int mg_index_build(struct mg_snapshot *snapshot);
 /* Sets the bit of every policy that can match; `bits` has index.words words. */

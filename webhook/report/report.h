@@ -12,6 +12,7 @@ struct mg_report_warning {
 struct mg_report_result {
   const char *file;
   uint32_t document;     /* 0-based place in the file */
+  uint32_t ordinal;      /* 0-based place among the objects of the file that can be judged */
   uint32_t line, column; /* of its first character */
   mg_str api_version, kind, ns, name;
   mg_node object; /* as written; its doc has the file's text */

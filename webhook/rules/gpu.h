@@ -25,11 +25,14 @@ struct mg_gpu {
 
 /* The resource is an accelerator that the rule is about. */
 bool mg_gpu_in_scope(const struct mg_gpu *gpu, const struct mg_amount *a);
+bool mg_gpu_uses_some(const struct mg_gpu *gpu, const struct mg_container *c);
 /* The container asks for one: an amount in scope that is not zero, a resolved claim, a share. */
-bool mg_gpu_uses(const struct mg_gpu *gpu, const struct mg_container *c);
+static inline bool mg_gpu_uses(const struct mg_gpu *gpu, const struct mg_container *c) {
+  return c->uses_accelerator && (c->claims_device || c->shared || mg_gpu_uses_some(gpu, c));
+}
 
+/* Each where the parameters ask for it: signals, max or allowed, max.pod, max.workload. */
 void mg_gpu_judge_signals(struct mg_run *run, const struct mg_gpu *gpu, struct mg_pod *pod);
-
 void mg_gpu_judge_container(struct mg_run *run, const struct mg_gpu *gpu, struct mg_pod *pod, struct mg_container *c);
 void mg_gpu_judge_pod(struct mg_run *run, const struct mg_gpu *gpu, struct mg_pod *pod);
 void mg_gpu_judge_workload(struct mg_run *run, const struct mg_gpu *gpu, const struct mg_workload *workload);

@@ -58,6 +58,8 @@ struct at {
   const struct params *p;
   struct mg_pod *pod;
   struct mg_container *c;
+  bool has_place; /* for limits: some kinds work them out themselves */
+  bool counts;    /* a container may have too many devices, or a number that is not allowed */
 };
 
 static mg_str who_of(const struct at *at) {
@@ -189,7 +191,7 @@ static void judge_required(const struct at *at, mg_str resource) {
 /* What cannot be read is compared as text: a template engine fills in both alike. */
 static void judge_equal(const struct at *at, mg_str resource) {
   const struct mg_amount *a = mg_container_amount(at->c, resource);
-  if (!a || mg_missing(a->request) || is_judged(at, a)) return;
+  if (!a || a->plain || mg_missing(a->request) || is_judged(at, a)) return;
   if (!mg_missing(a->limit)) {
     bool same = both_read(a) ? !mg_quantity_cmp(a->limit_q, a->request_q) : mg_str_eq(mg_text(a->limit), mg_text(a->request));
     if (!same) judge_unequal(at, a);
@@ -212,32 +214,33 @@ static void judge_init(const struct at *at) {
 static void judge_container(const struct at *at) {
   const struct params *p = at->p;
   struct mg_container *c = at->c;
-  for (uint32_t i = 0; i < c->amount_count; i++) {
+  for (uint32_t i = 0; i < c->amount_count && !c->plain; i++) {
     const struct mg_amount *a = &c->amounts[i];
     if (!a->plain && mg_gpu_in_scope(&p->gpu, a)) judge_amount(at, a);
   }
   if (!mg_gpu_uses(&p->gpu, c)) return;
-  bool has_place = mg_pod_may_set(at->pod, MG_S("resources")); /* some kinds work them out themselves */
-  for (uint32_t i = 0; has_place && i < p->require.count; i++) judge_required(at, MG_LIST_AT(p->require, mg_str, i));
+  for (uint32_t i = 0; at->has_place && i < p->require.count; i++) judge_required(at, MG_LIST_AT(p->require, mg_str, i));
   for (uint32_t i = 0; i < p->equal.count; i++) judge_equal(at, MG_LIST_AT(p->equal, mg_str, i));
-  mg_gpu_judge_container(at->run, &p->gpu, at->pod, c);
+  if (at->counts) mg_gpu_judge_container(at->run, &p->gpu, at->pod, c);
   if (p->init == INIT_DENY && c->list == MG_LIST_INIT) judge_init(at);
 }
 
 static void judge(struct mg_run *run, const void *params, struct mg_pod *pod) {
   const struct params *p = params;
-  struct at at = {.run = run, .p = p, .pod = pod};
+  const struct mg_opt_int *max = &p->gpu.max.container;
+  struct at at = {.run = run, .p = p, .pod = pod, .counts = p->gpu.allowed.count || (max->set && pod->most > max->value)};
+  at.has_place = p->require.count && mg_pod_may_set(pod, MG_S("resources"));
   for (uint32_t i = 0; i < pod->container_count; i++) {
     at.c = &pod->containers[i];
     if (mg_run_sees(run, at.c)) judge_container(&at);
   }
-  mg_gpu_judge_pod(run, &p->gpu, pod);
-  mg_gpu_judge_signals(run, &p->gpu, pod);
+  if (p->gpu.max.pod.set) mg_gpu_judge_pod(run, &p->gpu, pod);
+  if (p->gpu.signals && (!pod->all_use || p->gpu.filter.resources.count)) mg_gpu_judge_signals(run, &p->gpu, pod);
 }
 
 static void judge_workload(struct mg_run *run, const void *params, struct mg_workload *workload) {
   const struct params *p = params;
-  mg_gpu_judge_workload(run, &p->gpu, workload);
+  if (p->gpu.max.workload.set) mg_gpu_judge_workload(run, &p->gpu, workload);
 }
 
 static uint32_t needs(const void *params) {

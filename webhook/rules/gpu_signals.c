@@ -29,8 +29,8 @@ bool mg_gpu_in_scope(const struct mg_gpu *gpu, const struct mg_amount *a) {
   return a->accelerator && (!gpu->filter.resources.count || mg_any_pattern(gpu->filter.resources, a->resource));
 }
 
-bool mg_gpu_uses(const struct mg_gpu *gpu, const struct mg_container *c) {
-  if (c->claims_device || c->shared || !gpu->filter.resources.count) return mg_container_uses_accelerator(c);
+bool mg_gpu_uses_some(const struct mg_gpu *gpu, const struct mg_container *c) {
+  if (!gpu->filter.resources.count) return c->uses_accelerator;
   for (uint32_t i = 0; i < c->amount_count; i++)
     if (mg_amount_used(&c->amounts[i]) && mg_gpu_in_scope(gpu, &c->amounts[i])) return true;
   return false;
@@ -270,12 +270,11 @@ static void judge_template(const struct at *at) {
 
 void mg_gpu_judge_signals(struct mg_run *run, const struct mg_gpu *gpu, struct mg_pod *pod) {
   struct at at = {.run = run, .gpu = gpu, .pod = pod};
-  if (!gpu->signals) return;
   struct hosts hosts = {0};
   if (wanted(&at, MG_SIGNAL_DEVICE_PATH)) hosts = read_hosts(pod, mg_run_arena(run));
   for (uint32_t i = 0; i < pod->container_count; i++) {
     struct mg_container *c = at.c = &pod->containers[i];
-    if (!mg_run_sees(run, c) || c->claims_unknown || mg_gpu_uses(gpu, c)) continue;
+    if (c->claims_unknown || mg_gpu_uses(gpu, c) || !mg_run_sees(run, c)) continue;
     if (wanted(&at, MG_SIGNAL_ENV)) judge_env(&at);
     if (wanted(&at, MG_SIGNAL_DEVICE_PATH)) judge_mounts(&at, &hosts);
     if (wanted(&at, MG_SIGNAL_IMAGE)) judge_image(&at);

@@ -97,7 +97,6 @@ static mg_str spell_allowed(struct mg_arena *arena, struct mg_list allowed) {
 }
 
 void mg_gpu_judge_container(struct mg_run *run, const struct mg_gpu *gpu, struct mg_pod *pod, struct mg_container *c) {
-  if (!gpu->max.container.set && !gpu->allowed.count) return;
   int64_t devices = mg_container_devices(c, &gpu->filter), max = gpu->max.container.value;
   bool over = gpu->max.container.set && devices > max;
   bool odd = devices && !is_allowed(gpu->allowed, devices) && !has_unreadable(gpu, c);
@@ -162,7 +161,7 @@ static mg_str spell_pod(struct mg_run *run, const struct mg_gpu *gpu, const stru
 }
 
 void mg_gpu_judge_pod(struct mg_run *run, const struct mg_gpu *gpu, struct mg_pod *pod) {
-  if (!gpu->max.pod.set || !mg_run_sees_template(run)) return;
+  if (!mg_run_sees_template(run)) return;
   int64_t devices = mg_pod_devices(pod, &gpu->filter), max = gpu->max.pod.value;
   if (devices <= max) return;
   mg_str terms = spell_pod(run, gpu, pod, devices);
@@ -230,7 +229,6 @@ static mg_str spell_workload(struct mg_arena *arena, const struct mg_gpu *gpu, c
 }
 
 void mg_gpu_judge_workload(struct mg_run *run, const struct mg_gpu *gpu, const struct mg_workload *workload) {
-  if (!gpu->max.workload.set) return;
   int64_t max = gpu->max.workload.value;
   struct total total = {0};
   for (uint32_t i = 0; i < workload->pod_count; i++) {

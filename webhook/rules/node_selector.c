@@ -123,8 +123,9 @@ static mg_str value_to_set(const struct mg_run *run, const struct mg_pair *want)
   return before.p ? before : want->value;
 }
 
-static void want_label(struct mg_run *run, const struct params *p, struct mg_pod *pod, const struct mg_pair *want) {
-  if (mg_get_key(MG_GET(pod->spec, "nodeSelector"), want->key).at) return;
+static void want_label(struct mg_run *run, const struct params *p, struct mg_pod *pod, mg_node present,
+                       const struct mg_pair *want) {
+  if (mg_get_key(present, want->key).at) return;
   if (p->respect_affinity && mg_pod_affinity_names(pod, want->key)) return;
   struct mg_finding finding = finding_of(run, pod, want);
   if (mg_run_wants(run, &finding, "no %.*s in nodeSelector, the policy wants \"%.*s\"", MG_FMT(want->key), MG_FMT(want->value)))
@@ -139,7 +140,10 @@ static void mutate(struct mg_run *run, const void *params, struct mg_pod *pod) {
   const struct mg_list *labels;
   uint32_t state = 0;
   while ((labels = next_labels(p, pod, &state)))
-    for (uint32_t i = 0; i < labels->count; i++) want_label(run, p, pod, &MG_LIST_AT(*labels, struct mg_pair, i));
+    for (uint32_t i = 0; i < labels->count; i++) {
+      want_label(run, p, pod, present, &MG_LIST_AT(*labels, struct mg_pair, i));
+      if (!mg_is(present, MG_OBJECT)) present = MG_GET(pod->spec, "nodeSelector"); /* the first label makes it */
+    }
 }
 
 /* A value that a matching rule adds is the policies' own doing, not the user's. */

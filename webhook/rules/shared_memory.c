@@ -299,8 +299,9 @@ static void add_volume(struct mg_run *run, struct mg_pod *pod, struct plan *plan
 static void mutate(struct mg_run *run, const void *params, struct mg_pod *pod) {
   const struct params *p = params;
   struct plan plan;
-  if (pod->row->own_shared_memory || mg_true(MG_GET(pod->spec, "hostIPC")) || !mg_pod_may_set(pod, MG_S("volumes"))) return;
-  if (!is_list(MG_GET(pod->spec, "volumes")) || !is_enough(p, pod) || !make_plan(run, p, pod, &plan)) return;
+  if (!is_enough(p, pod) || pod->row->own_shared_memory) return;
+  if (mg_true(MG_GET(pod->spec, "hostIPC")) || !mg_pod_may_set(pod, MG_S("volumes"))) return;
+  if (!is_list(MG_GET(pod->spec, "volumes")) || !make_plan(run, p, pod, &plan)) return;
   mg_str fix = mg_run_explains(run) ? fix_text(&plan) : (mg_str){0};
   for (uint32_t i = 0; i < plan.count; i++) {
     struct candidate *c = &plan.candidates[i];

@@ -140,8 +140,11 @@ static void remember(struct mg_pod *pod, struct present *p) {
   pod->memo.value = p;
 }
 
-static struct present *present_of(struct mg_arena *arena, struct mg_pod *pod, mg_node list) {
+/* NULL: out of memory, or there is something else than a list. */
+static struct present *present_of(struct mg_arena *arena, struct mg_pod *pod) {
   if (pod->memo.owner == &mg_rule_tolerations && pod->memo.version == pod->version) return pod->memo.value;
+  mg_node list = MG_GET(pod->spec, "tolerations");
+  if (!mg_missing(list) && !mg_is(list, MG_ARRAY)) return NULL;
   struct present *p = read_all(arena, list);
   if (p) remember(pod, p);
   return p;
@@ -269,14 +272,12 @@ static void want_accelerators(struct work *work) {
 
 static void mutate(struct mg_run *run, const void *params, struct mg_pod *pod) {
   const struct params *p = params;
-  mg_node present = MG_GET(pod->spec, "tolerations");
   if (!mg_run_sees_template(run) || !mg_pod_may_set(pod, MG_S("tolerations"))) return;
-  if (!mg_missing(present) && !mg_is(present, MG_ARRAY)) return;
   if (p->when == RESTARTABLE && !mg_pod_is_retried(pod)) return;
   struct work work = {.run = run, .pod = pod};
   struct mg_pod *old = mg_run_old_pod(run);
-  if (!(work.present = present_of(mg_run_arena(run), pod, present))) return;
-  if (old && !(work.old = present_of(mg_run_arena(run), old, MG_GET(old->spec, "tolerations")))) return;
+  if (!(work.present = present_of(mg_run_arena(run), pod))) return;
+  if (old) work.old = present_of(mg_run_arena(run), old);
   if (p->for_each) want_accelerators(&work);
   for (uint32_t i = 0; i < p->add.count; i++) want(&work, &MG_LIST_AT(p->add, struct toleration, i));
 }

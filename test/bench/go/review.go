@@ -1,107 +1,82 @@
 package main
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
 
-// What a webhook of this kind needs of k8s.io/api, with its names; everything else of an object is skipped when it is read.
+	admission "k8s.io/api/admission/v1"
+	core "k8s.io/api/core/v1"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
 
-type admissionReview struct {
-	APIVersion string             `json:"apiVersion"`
-	Kind       string             `json:"kind"`
-	Request    *admissionRequest  `json:"request,omitempty"`
-	Response   *admissionResponse `json:"response,omitempty"`
+const bodyMax = 8 << 20
+
+// request is one Pod under review.
+type request struct {
+	uid types.UID
+	pod *core.Pod
 }
 
-type groupVersionKind struct {
-	Group   string `json:"group"`
-	Version string `json:"version"`
-	Kind    string `json:"kind"`
+// handle answers a review by what answer says of its Pod.
+func handle(answer func(*request) *admission.AdmissionResponse) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyMax))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
+			return
+		}
+		var review admission.AdmissionReview
+		if err := json.Unmarshal(body, &review); err != nil || review.Request == nil {
+			http.Error(w, "no review", http.StatusBadRequest)
+			return
+		}
+		var pod core.Pod
+		response := &admission.AdmissionResponse{}
+		if err := json.Unmarshal(review.Request.Object.Raw, &pod); err != nil {
+			response.Result = &meta.Status{Message: err.Error(), Code: http.StatusBadRequest}
+		} else {
+			if pod.Namespace == "" {
+				pod.Namespace = review.Request.Namespace
+			}
+			response = answer(&request{uid: review.Request.UID, pod: &pod})
+		}
+		response.UID = review.Request.UID
+		out, err := json.Marshal(&admission.AdmissionReview{TypeMeta: review.TypeMeta, Response: response})
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Length", strconv.Itoa(len(out)))
+		_, _ = w.Write(out)
+	}
 }
 
-type admissionRequest struct {
-	UID       string           `json:"uid"`
-	Kind      groupVersionKind `json:"kind"`
-	Namespace string           `json:"namespace,omitempty"`
-	Operation string           `json:"operation"`
-	UserInfo  struct {
-		Username string   `json:"username"`
-		Groups   []string `json:"groups"`
-	} `json:"userInfo"`
-	Object json.RawMessage `json:"object,omitempty"`
+func mutate(r *request) *admission.AdmissionResponse {
+	response := &admission.AdmissionResponse{Allowed: true}
+	operations := changes(r.pod)
+	if len(operations) == 0 {
+		return response
+	}
+	patch, err := json.Marshal(operations)
+	if err != nil {
+		response.Warnings = []string{fmt.Sprintf("no patch: %v", err)}
+		return response
+	}
+	kind := admission.PatchTypeJSONPatch
+	response.Patch, response.PatchType = patch, &kind
+	return response
 }
 
-type status struct {
-	Message string `json:"message,omitempty"`
-	Code    int32  `json:"code,omitempty"`
-}
-
-type admissionResponse struct {
-	UID       string   `json:"uid"`
-	Allowed   bool     `json:"allowed"`
-	Result    *status  `json:"status,omitempty"`
-	Patch     []byte   `json:"patch,omitempty"`
-	PatchType *string  `json:"patchType,omitempty"`
-	Warnings  []string `json:"warnings,omitempty"`
-}
-
-type pod struct {
-	Metadata struct {
-		Name        string            `json:"name"`
-		Namespace   string            `json:"namespace"`
-		Labels      map[string]string `json:"labels"`
-		Annotations map[string]string `json:"annotations"`
-	} `json:"metadata"`
-	Spec podSpec `json:"spec"`
-}
-
-type podSpec struct {
-	InitContainers    []container       `json:"initContainers,omitempty"`
-	Containers        []container       `json:"containers"`
-	Volumes           []volume          `json:"volumes,omitempty"`
-	Tolerations       []toleration      `json:"tolerations,omitempty"`
-	NodeSelector      map[string]string `json:"nodeSelector,omitempty"`
-	PriorityClassName string            `json:"priorityClassName,omitempty"`
-	RuntimeClassName  *string           `json:"runtimeClassName,omitempty"`
-}
-
-type container struct {
-	Name  string `json:"name"`
-	Image string `json:"image"`
-	Env   []struct {
-		Name  string `json:"name"`
-		Value string `json:"value"`
-	} `json:"env,omitempty"`
-	Resources struct {
-		Limits   map[string]string `json:"limits,omitempty"`
-		Requests map[string]string `json:"requests,omitempty"`
-	} `json:"resources"`
-	VolumeMounts []volumeMount `json:"volumeMounts,omitempty"`
-}
-
-type volumeMount struct {
-	Name      string `json:"name"`
-	MountPath string `json:"mountPath"`
-	ReadOnly  bool   `json:"readOnly,omitempty"`
-}
-
-type emptyDir struct {
-	Medium    string `json:"medium,omitempty"`
-	SizeLimit string `json:"sizeLimit,omitempty"`
-}
-
-type volume struct {
-	Name     string    `json:"name"`
-	EmptyDir *emptyDir `json:"emptyDir,omitempty"`
-}
-
-type toleration struct {
-	Key      string `json:"key,omitempty"`
-	Operator string `json:"operator,omitempty"`
-	Value    string `json:"value,omitempty"`
-	Effect   string `json:"effect,omitempty"`
-}
-
-type operation struct {
-	Op    string `json:"op"`
-	Path  string `json:"path"`
-	Value any    `json:"value"`
+func validate(r *request) *admission.AdmissionResponse {
+	denials, warnings := judge(r.pod)
+	response := &admission.AdmissionResponse{Allowed: len(denials) == 0, Warnings: warnings}
+	if !response.Allowed {
+		response.Result = &meta.Status{Message: join(denials), Code: http.StatusForbidden}
+	}
+	return response
 }
