@@ -42,9 +42,11 @@ OPT_release = -O2 -g $(HARDEN) -fPIE
 # Sanitizers make gcc's flow warnings wrong; the release build and lint have judged them.
 OPT_asan = -w -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -fPIE
 OPT_tsan = -w -O1 -g -fno-omit-frame-pointer -fsanitize=thread -fPIE
+OPT_fuzz = -w -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fPIE
 LD_release = $(HARDEN_LD)
 LD_asan = -fsanitize=address,undefined -fno-sanitize-recover=all -pie
 LD_tsan = -fsanitize=thread -pie
+LD_fuzz = -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -pie
 
 PACKAGES := libmicrohttpd openssl jansson yaml-0.1 libpcre2-8 libcurl zlib libzstd gnutls
 LIBS = $(eval LIBS := $(shell pkg-config --libs $(PACKAGES)))$(LIBS)
@@ -65,6 +67,12 @@ EMBEDDED := $(filter-out %.test.yaml,$(sort $(wildcard webhook/*/*.yaml webhook/
 UNIT := $(patsubst test/unit/%.c,$(B)/unit/%,$(sort $(wildcard test/unit/test_*.c)))
 TORTURE := $(patsubst test/%.c,$(B)/%.o,$(sort $(wildcard test/torture/*.c))) $(B)/torture/main.o
 DRIVER := $(patsubst test/%.c,$(B)/%,$(sort $(wildcard test/*_driver.c)))
+# A target of fuzzing is a file fuzz_NAME.c; the others are what they share, and replay.c, which stands in for libFuzzer.
+FUZZ := $(patsubst test/fuzz/%.c,$(B)/fuzz/%,$(sort $(wildcard test/fuzz/fuzz_*.c)))
+FUZZ_TOOL := $(patsubst test/fuzz/%.c,$(B)/fuzz/%.o,$(filter-out test/fuzz/fuzz_%,$(sort $(wildcard test/fuzz/*.c))))
+ifeq ($(VARIANT),fuzz)
+FUZZ_TOOL := $(filter-out %/replay.o,$(FUZZ_TOOL))
+endif
 
 # --- build -----------------------------------------------------------------------------------------------------------
 
@@ -116,6 +124,15 @@ $(DRIVER): $(B)/%: test/%.c $(B)/libmlgate.a $(B)/.flags
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP $(LDFLAGS_ALL) -o $@ $< $(B)/libmlgate.a $(LIBS)
 
+$(B)/fuzz/%.o: test/fuzz/%.c $(B)/.flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+$(FUZZ): $(B)/fuzz/%: $(B)/fuzz/%.o $(FUZZ_TOOL) $(B)/libmlgate.a
+	$(call say,FUZZ,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
 # What fails calls on purpose is not itself watched by the sanitizers, whose own definitions it calls (gcc's; VARIANT=asan).
 $(B)/torture/%.o: test/torture/%.c $(B)/.flags
 	@mkdir -p $(@D)
@@ -141,13 +158,14 @@ build/abuse/%: test/abuse/%.c test/abuse/tool.h
 	$(call say,LD,$@)
 	$(Q)$(CC) -std=gnu17 -O2 -g $(WARN) -o $@ $< -lssl -lcrypto -lm
 
--include $(OBJ:.o=.d) $(B)/obj/embedded.d $(UNIT:=.d) $(DRIVER:=.d) $(TORTURE:.o=.d)
+-include $(OBJ:.o=.d) $(B)/obj/embedded.d $(UNIT:=.d) $(DRIVER:=.d) $(TORTURE:.o=.d) $(FUZZ:=.d) $(FUZZ_TOOL:.o=.d)
 
 # --- what people run -------------------------------------------------------------------------------------------------
 
 JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
-.PHONY: deps run test asan tsan unit golden integration lint torture abuse soak rolling bench drawings instructions connections e2e e2e-load e2e-build \
+.PHONY: deps run test asan tsan unit golden integration regress fuzz lint torture abuse soak rolling bench drawings instructions \
+  connections e2e e2e-load e2e-build \
   identity conditions limits manifests monitoring promtool sarif-schema readme policies \
   container man install uninstall binaries clean distclean help
 deps:  ## install the Debian packages that building and testing need, if any is missing
@@ -157,7 +175,7 @@ run: deps  ## build, show a denial and a patch, then serve on 127.0.0.1 until Ct
 	@$(MAKE) $(JOBS) build/mlgate
 	@ONCE='$(ONCE)' PORT='$(PORT)' PLAIN_PORT='$(PLAIN_PORT)' test/show/run.sh build/mlgate
 
-test: deps  ## unit, golden and integration tests
+test: deps  ## unit, golden and integration tests, and what fuzzing has found
 	@$(MAKE) $(JOBS) binaries
 	@test/run $(B) $(BIN)
 
@@ -171,11 +189,20 @@ tsan: deps  ## tests of what has threads, built with the thread sanitizer (ONLY=
 	@$(MAKE) $(JOBS) VARIANT=tsan binaries
 	@ONLY='$(or $(ONLY),$(THREADS))' test/run build/tsan build/tsan/mlgate unit integration
 
-unit golden integration: deps  ## one suite of them; UPDATE=1 make golden rewrites what is expected
+unit golden integration regress: deps  ## one suite of them; UPDATE=1 make golden rewrites what is expected
 	@$(MAKE) $(JOBS) binaries
 	@test/run $(B) $(BIN) $@
 
-binaries: $(BIN) $(UNIT) $(DRIVER)
+binaries: $(BIN) $(UNIT) $(DRIVER) $(FUZZ)
+
+fuzz:  ## T=SECONDS of each target of fuzzing, or of TARGET='json yaml …' (clang; JOBS=N at a time; CORPUS=FOLDERS of manifests)
+	@scripts/deps.sh build test fuzz
+	@$(MAKE) $(FUZZ_JOBS) build/mlgate
+	@$(MAKE) $(FUZZ_JOBS) VARIANT=fuzz CC=clang fuzzers
+	@JOBS='$(patsubst -j%,1,$(JOBS))' CORPUS='$(CORPUS)' test/fuzz/run.sh '$(or $(T),60)' $(TARGET)
+
+fuzzers: $(FUZZ)
+FUZZ_JOBS = $(if $(filter -j%,$(JOBS)),$(JOBS),$(if $(JOBS),-j$(JOBS)))
 
 lint:  ## layers, sizes, banned functions, headers alone, both compilers, shellcheck
 	@scripts/deps.sh build test lint

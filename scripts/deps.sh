@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# deps.sh GROUP...   installs the Debian packages that are missing; the groups are build, test, lint, bench, shells and registry.
+# deps.sh GROUP...   installs the Debian packages that are missing; the groups are build, test, lint, bench, fuzz, shells and
+# registry.
 # Says nothing if all are there.
 set -euo pipefail
 
@@ -10,6 +11,7 @@ declare -A packages=(
           libxml2-utils cmark-gfm"
   [bench]="valgrind"
   [lint]="clang shellcheck"
+  [fuzz]="clang libclang-rt-dev" # libFuzzer is a part of the latter
   [shells]="zsh fish mandoc groff-base" # that complete mlgate, and that read its manual pages
   [registry]="docker-registry skopeo buildah" # a service would start with the next boot: for machines that are thrown away
 )

@@ -46,6 +46,7 @@ static void test_hub(void **state) {
       {"ubuntu", "docker.io/library/ubuntu:latest"},
       {"docker.io/ubuntu", "docker.io/library/ubuntu:latest"},
       {"index.docker.io/ubuntu", "docker.io/library/ubuntu:latest"},
+      {"Index.Docker.io/ubuntu", "docker.io/library/ubuntu:latest"},
       {"docker.io/library/ubuntu", "docker.io/library/ubuntu:latest"},
       {"ubuntu:22.04", "docker.io/library/ubuntu:22.04"},
       {"nvidia/cuda:12.2", "docker.io/nvidia/cuda:12.2"},
@@ -213,6 +214,26 @@ static void test_parts(void **state) {
   }
 }
 
+/* A host without a dot is one for its capital alone, which is gone when it is normalised: no name of the Hub for that. */
+static void test_parts_of_normalised(void **state) {
+  static const char *const rows[][3] = {
+      {"Host/a", "host", "a"},
+      {"Host/b/a:1", "host", "b/a"},
+      {"host/a", "docker.io", "host/a"},
+      {"a", "docker.io", "library/a"},
+      {"LOCALHOST/a", "localhost", "a"},
+      {"r.io:80/a@sha256:" HEX64, "r.io:80", "a"},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    struct mg_image image = {0};
+    mg_str normalised = mg_image_normalise(*state, mg_str_of(rows[i][0]));
+    bool good = mg_image_parse_normalised(*state, normalised, &image);
+    if (!good || !mg_str_is(image.domain, rows[i][1]) || !mg_str_is(image.path, rows[i][2]))
+      fail_msg("%s: %.*s %.*s", rows[i][0], MG_FMT(image.domain), MG_FMT(image.path));
+  }
+  assert_false(mg_image_parse_normalised(*state, MG_S("$IMG"), &(struct mg_image){0}));
+}
+
 /* A NUL is a byte like any other bad one, and the length is the string's. */
 static void test_nul(void **state) {
   static const char text[] = "nginx\0:1";
@@ -238,7 +259,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_hub),    cmocka_unit_test(test_domain),  cmocka_unit_test(test_path), cmocka_unit_test(test_tag),
       cmocka_unit_test(test_digest), cmocka_unit_test(test_lengths), cmocka_unit_test(test_nul),
-      cmocka_unit_test(test_no_memory), cmocka_unit_test(test_parts),
+      cmocka_unit_test(test_no_memory), cmocka_unit_test(test_parts), cmocka_unit_test(test_parts_of_normalised),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -20,8 +20,7 @@ struct fix_options {
 
 static const struct mg_option options[] = {
     {"diff", NULL, &mg_o_flag, offsetof(struct fix_options, diff), .doc = "print a unified diff and write nothing"},
-    {"mend", NULL, &mg_o_flag, offsetof(struct fix_options, mend),
-     .doc = "also where gpuLimits complains: a missing GPU limit from the request, a request from the limit"},
+    {"mend", NULL, &mg_o_flag, offsetof(struct fix_options, mend), .doc = "GPU limits and requests from each other, too"},
     MG_SELECTION_OPTIONS(struct fix_options, selection),
     MG_OPTIONS_END,
 };
@@ -152,7 +151,6 @@ static int run(const void *given, const struct mg_strings *args) {
 const struct mg_command mg_command_fix = {
     .name = "fix", .args = "[FILE|DIR|-]...", .doc = "write into manifests what the webhook would add", .options = options,
     .size = sizeof(struct fix_options), .run = run,
-    .more = "All else stays byte for byte. `-` reads standard input and writes the result to standard\n"
-            "output; there, and with --diff, the report goes to standard error.\n"
-            "Exit: 0 nothing denied is left, 1 denied, 2 usage or policies, 3 unreadable, empty, or an\n"
-            "edit that could not be written."};
+    .more = "All else stays byte for byte. What `-` reads goes to standard output, mended;\n"
+            "then, and with --diff, the report goes to standard error.\n"
+            "Exit: 0 no denial left, 1 denied, 2 usage, 3 unreadable, empty or not mended."};

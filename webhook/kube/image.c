@@ -110,10 +110,10 @@ static bool is_digest(mg_str s) {
   return false;
 }
 
-/* The first segment is a domain if it is localhost, or has a dot, a colon or a capital; else all of it is a name of the Hub. */
-static void split_domain(mg_str s, struct mg_image *ret) {
+/* The first segment is a domain if it is localhost, or has a dot, a colon or a capital; else all of it is a name of the Hub.
+ * `domain`: it always is one. */
+static void split_domain(mg_str s, bool domain, struct mg_image *ret) {
   mg_str first = {s.p, mg_str_find(s, '/')};
-  bool domain = false;
   for (size_t i = 0; i < first.n; i++) domain |= first.p[i] == '.' || first.p[i] == ':' || is_upper(first.p[i]);
   if (first.n == s.n || !(domain || mg_str_is(first, "localhost"))) {
     *ret = (struct mg_image){.domain = MG_S("docker.io"), .path = s};
@@ -122,9 +122,9 @@ static void split_domain(mg_str s, struct mg_image *ret) {
   *ret = (struct mg_image){.domain = first, .path = mg_str_from(s, first.n + 1)};
 }
 
-static bool parse(mg_str s, struct mg_image *ret) {
+static bool parse(mg_str s, bool domain, struct mg_image *ret) {
   if (s.n == 0 || s.n > LONGEST_REFERENCE || (s.n == 64 && all_hex(s))) return false;
-  split_domain(s, ret);
+  split_domain(s, domain, ret);
   size_t at = mg_str_find(ret->path, '@');
   if (at < ret->path.n) {
     ret->digest = mg_str_from(ret->path, at + 1);
@@ -143,18 +143,27 @@ static bool parse(mg_str s, struct mg_image *ret) {
 /* Domains are compared without regard to case, so a pattern must not be dodged by NVCR.io. */
 mg_str mg_image_domain(struct mg_arena *arena, mg_str domain) {
   char *p = mg_arena_alloc(arena, domain.n + 1);
-  if (!p || mg_str_is(domain, "index.docker.io")) return p ? MG_S("docker.io") : (mg_str){0};
+  if (!p) return (mg_str){0};
   for (size_t i = 0; i < domain.n; i++) p[i] = is_upper(domain.p[i]) ? (char)(domain.p[i] | 32) : domain.p[i];
   p[domain.n] = '\0';
-  return (mg_str){p, domain.n};
+  mg_str lower = {p, domain.n};
+  return mg_str_is(lower, "index.docker.io") ? MG_S("docker.io") : lower;
 }
 
-bool mg_image_parse(struct mg_arena *arena, mg_str reference, struct mg_image *ret) {
-  if (!parse(reference, ret)) return false;
+static bool parse_in(struct mg_arena *arena, mg_str reference, bool domain, struct mg_image *ret) {
+  if (!parse(reference, domain, ret)) return false;
   ret->domain = mg_image_domain(arena, ret->domain);
   if (mg_str_is(ret->domain, "docker.io") && mg_str_find(ret->path, '/') == ret->path.n)
     ret->path = mg_arena_printf(arena, "library/%.*s", MG_FMT(ret->path));
   return ret->domain.n && ret->path.n && ret->path.n <= LONGEST_PATH;
+}
+
+bool mg_image_parse(struct mg_arena *arena, mg_str reference, struct mg_image *ret) {
+  return parse_in(arena, reference, false, ret);
+}
+
+bool mg_image_parse_normalised(struct mg_arena *arena, mg_str reference, struct mg_image *ret) {
+  return parse_in(arena, reference, true, ret);
 }
 
 mg_str mg_image_normalise(struct mg_arena *arena, mg_str reference) {

@@ -10,6 +10,10 @@ struct mg_image {
 /* False where it is no reference (a placeholder, a capital in the path …) or memory is short. */
 bool mg_image_parse(struct mg_arena *arena, mg_str reference, struct mg_image *ret);
 
+/* The same of what mg_image_normalise has made, where a domain comes first, whatever it looks like: "Host/a" becomes
+ * "host/a:latest", which would be a name of the Hub if somebody wrote it. */
+bool mg_image_parse_normalised(struct mg_arena *arena, mg_str reference, struct mg_image *ret);
+
 /* A domain as it is compared: in lower case, and index.docker.io is docker.io. */
 mg_str mg_image_domain(struct mg_arena *arena, mg_str domain);
 

@@ -240,7 +240,7 @@ static void ask_digest(struct mg_fetch *f) {
 }
 
 static void begin(struct mg_fetch *f) {
-  if (!mg_image_parse(&f->arena, f->reference, &f->image)) {
+  if (!mg_image_parse_normalised(&f->arena, f->reference, &f->image)) {
     mg_fetch_fail(f, MG_REGISTRY_INVALID, "it is no image reference");
   } else if (f->image.digest.n && !mg_digest_is_valid(f->image.digest)) {
     mg_fetch_fail(f, MG_REGISTRY_INVALID, "a digest that is neither sha256 nor sha512");

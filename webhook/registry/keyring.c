@@ -87,8 +87,8 @@ static bool host_matches(mg_str pattern, mg_str host) {
   for (;;) {
     size_t pn = mg_str_find(pattern, '.'), hn = mg_str_find(host, '.');
     if (pn >= sizeof p || hn >= sizeof h || (pn == pattern.n) != (hn == host.n)) return false;
-    memcpy(p, pattern.p, pn);
-    memcpy(h, host.p, hn);
+    if (pn) memcpy(p, pattern.p, pn);
+    if (hn) memcpy(h, host.p, hn);
     p[pn] = h[hn] = '\0';
     if (fnmatch(p, h, 0) != 0) return false;
     if (pn == pattern.n) return true;

@@ -216,7 +216,7 @@ bool mg_peeks_start(const struct mg_peeks_order *order, struct mg_peeks **ret) {
   if (p->next) p->next->prev = p;
   order->registry->peeks = p;
   p->order.reference = mg_arena_dup(&p->arena, order->reference);
-  if (!mg_image_parse(&p->arena, p->order.reference, &p->image)) {
+  if (!mg_image_parse_normalised(&p->arena, p->order.reference, &p->image)) {
     drop(p);
     return false;
   }

@@ -100,7 +100,7 @@ bool mg_pull_scope(const struct mg_settings *settings, const struct mg_keyring *
   uint32_t count = 0;
   *ret = (mg_str){0};
   mg_arena_init(&arena, ARENA_MAX, 0);
-  bool parsed = mg_image_parse(&arena, reference, &image), good = !arena.failed;
+  bool parsed = mg_image_parse_normalised(&arena, reference, &image), good = !arena.failed;
   EVP_MD_CTX *hash = parsed && keyring ? EVP_MD_CTX_new() : NULL;
   if (parsed && keyring) {
     const struct mg_registry_host *doc = mg_settings_host(settings, image.domain);

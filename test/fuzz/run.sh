@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# run.sh SECONDS [TARGET]...   runs targets of fuzzing (default: all), so long each, and says how many inputs each has tried.
+# JOBS: how many at a time. CORPUS: folders of further manifests, which seeds are made of. KEEP=1: with the seeds
+# of the last time. What is found lies in build/fuzz/found;
+# what the fuzzer has learnt stays in build/fuzz/corpus for the next time.
+# make fuzz has built the targets: build/fuzz/fuzz/fuzz_NAME. The last line is "N passed, N failed".
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit 2
+seconds=$1
+shift
+build=build/fuzz
+targets=("$@")
+if [ "${#targets[@]}" -eq 0 ]; then
+  for source in test/fuzz/fuzz_*.c; do
+    source=${source##*/fuzz_}
+    targets+=("${source%.c}")
+  done
+fi
+export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_stack_use_after_return=1:allocator_may_return_null=1}"
+export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
+
+# Bytes of an input, where more, or fewer, than usual make sense.
+declare -A longest=([json]=1024 [quantity]=96 [image]=320 [pattern]=256 [selector]=1024 [words]=512 [review]=16384 [check]=8192
+  [layer]=8192 [http]=2048)
+
+read -r -a corpus <<<"${CORPUS:-}"
+if [ -z "${KEEP:-}" ]; then
+  rm -rf "$build/seeds"
+  test/fuzz/seeds.py build/mlgate "$build/seeds" "${corpus[@]}" || exit 2
+fi
+mkdir -p "$build/found" "$build/log"
+
+one() { # TARGET
+  local name=$1 status=0 log="$build/log/$1" dict=()
+  local folders=("$build/corpus/$name" "$build/seeds/$name" "test/fuzz/regress/$name")
+  mkdir -p "${folders[@]:0:2}"
+  [ ! -d "${folders[2]}" ] && unset 'folders[2]'
+  [ ! -e "$build/seeds/$name.dict" ] || dict=("-dict=$build/seeds/$name.dict")
+  nice -n 10 "$build/fuzz/fuzz_$name" "-max_total_time=$seconds" "-max_len=${longest[$name]:-4096}" -timeout=10 -rss_limit_mb=3000 \
+    -print_final_stats=1 "-artifact_prefix=$build/found/$name-" "${dict[@]}" "${folders[@]}" >"$log" 2>&1 </dev/null || status=$?
+  awk -v name="$name" -v status="$status" '
+    /number_of_executed_units/ { runs = $2 }
+    /average_exec_per_sec/ { rate = $2 }
+    /new_units_added/ { units = $2 }
+    { if (match($0, /cov: [0-9]+/)) cover = substr($0, RSTART + 5, RLENGTH - 5) }
+    END { printf "%-10s %s %12d inputs %8d a second %7d edges %6d new\n", name, status ? "FOUND" : "ok   ", runs, rate, cover, units }' "$log"
+  if [ "$status" -ne 0 ]; then
+    grep -aE 'test/fuzz/.*:[0-9]+: |ERROR: |runtime error|SUMMARY|Test unit written' "$log" | cut -c 1-1000 | sed 's/^/    /'
+    touch "$build/log/$name.failed"
+  fi
+}
+
+rm -f "$build"/log/*.failed
+running=0
+for name in "${targets[@]}"; do
+  one "$name" &
+  running=$((running + 1))
+  if [ "$running" -ge "${JOBS:-1}" ]; then
+    wait -n
+    running=$((running - 1))
+  fi
+done
+wait
+failed=$(find "$build/log" -name '*.failed' | wc -l)
+echo "$((${#targets[@]} - failed)) passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,252 @@
+#!/usr/bin/python3
+"""seeds.py BINARY FOLDER [CORPUS]...   what fuzzing begins with,
+made of what is there: FOLDER/TARGET/… and FOLDER/TARGET.dict
+
+The golden cases and the policies that ship give documents, the binary's own schema and pages the words. CORPUS: folders of
+further manifests, of which the small files are taken, too. Nothing of it is kept in the tree.
+"""
+import hashlib
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+
+import yaml
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SMALL = 16384  # bytes of a document that is worth changing
+PART = b"\n%%\n"
+
+
+MARKS = ["%%\n", "---\n", "- ", ": ", "? ", "&a ", "*a", "<<: ", "!!str ", "!!binary ", "|\n", ">-\n", "|2+\n", "# ",
+         "%YAML 1.1\n", "...\n", "\u2028", "\x85", "\ufeff", "0x1F", "0o7", "1_000", ".inf", "~",
+         "yes", "1:30", "2001-01-01", "\\x41", "\\N"]
+WORDS = {  # what a target should meet soon; policies also have the words of the schema
+    "json": [*'{}[]:,"', "\\u0000", "\\ud83d\\ude00", "\\ud83d", "1e400", "-0", "true", "null", "false", "\ufeff"],
+    "yaml": MARKS,
+    "policy": MARKS,
+    "fix": MARKS,
+    "manifest": ["%%\n", "application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json",
+                 "manifests", "layers", "config", "mediaType", "digest", "size", "platform", "history", "rootfs", "diff_ids",
+                 "empty_layer", "created_by", "annotations", "artifactType", "subject", "data", "urls"],
+    "http": ["POST ", "GET ", " HTTP/1.1\r\n", " HTTP/1.0\r\n", "\r\n\r\n", "Content-Length: ",
+             "Transfer-Encoding: chunked\r\n",
+             "Connection: close\r\n", "Expect: 100-continue\r\n", "Host: x\r\n", "traceparent: ",
+             "?timeout=", "/mutate", "/validate", "Content-Type: application/json\r\n", "/metrics", "%2f", "\x00"],
+    "quantity": ["n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "e", ".", "+", "-",
+                 "9223372036854775807", "9223372036854775808", "0.5", "1e30"],
+    "image": ["sha256:", "sha512:" + "a" * 57, "docker.io/", "index.docker.io/", "library/", "__", "--", "[::1]", ":80/",
+              "@"],
+    "pattern": ["[!", "[^", "]", "*", "?", "%%\n", "/", "(?", "\\p{L}", "\\Q", "(*", "{2,}", "\u00e9"],
+    "words": ["Bearer ", "realm=", "service=", "RUN ", "COPY ", ".safetensors", ".gguf", ".bin", "TOKEN=", "password=",
+              "https://", "huggingface-cli download ", "hf_", "T00:00:00Z", "1h", "ms", "\u00b5s"],
+}
+
+
+class Seeds:
+    def __init__(self, folder):
+        self.folder = folder
+
+    def add(self, target, content):
+        if isinstance(content, str):
+            content = content.encode()
+        if len(content) > SMALL:
+            return
+        folder = os.path.join(self.folder, target)
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, hashlib.sha1(content).hexdigest()), "wb") as file:
+            file.write(content)
+
+    def words(self, target, words):
+        lines = set()
+        for word in words:
+            raw = word.encode() if isinstance(word, str) else word
+            if 0 < len(raw) <= 64:
+                lines.add('"' + "".join(chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\x{b:02x}" for b in raw) + '"')
+        with open(os.path.join(self.folder, target + ".dict"), "w", encoding="ascii") as file:
+            file.write("\n".join(sorted(lines)) + "\n")
+
+
+def files(folder, suffixes):
+    for where, _, names in sorted(os.walk(folder)):
+        for name in sorted(names):
+            path = os.path.join(where, name)
+            if name.endswith(suffixes) and os.path.getsize(path) <= SMALL:
+                with open(path, "rb") as file:
+                    yield path, file.read()
+
+
+def documents(text):
+    try:
+        return [d for d in yaml.safe_load_all(text) if isinstance(d, dict)]
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError):
+        return []
+
+
+def plain(value):
+    return json.dumps(value, default=str)
+
+
+def review(obj, operation="CREATE", old=None, more=None):
+    group, _, version = str(obj.get("apiVersion", "v1")).rpartition("/")
+    metadata = obj.get("metadata") or {}
+    request = {"uid": "u-1", "kind": {"group": group, "version": version, "kind": obj.get("kind", "Pod")},
+               "resource": {"group": group, "version": version, "resource": "x"}, "name": metadata.get("name", "a"),
+               "namespace": metadata.get("namespace", "ml"), "operation": operation,
+               "userInfo": {"username": "ada", "groups": ["dev"]}, "object": obj, "oldObject": old, "dryRun": False}
+    request.update(more or {})
+    return plain({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request})
+
+
+def of_manifests(seeds, folder):
+    for _, text in files(folder, (".yaml", ".yml", ".json")):
+        seeds.add("yaml", text)
+        seeds.add("check", text)
+        seeds.add("fix", text)
+        for document in documents(text):
+            seeds.add("review", review(document))
+            seeds.add("json", plain(document))
+
+
+def of_golden(seeds):
+    golden = os.path.join(TOP, "test", "golden")
+    for where, _, names in sorted(os.walk(golden)):
+        def text(name):
+            if name not in names:
+                return b""
+            with open(os.path.join(where, name), "rb") as file:
+                return file.read()
+        if "object.yaml" not in names:
+            continue
+        policy, context, obj = text("policy.yaml"), text("context.yaml"), text("object.yaml")
+        both = policy + (b"\n---\n" + context if context else b"")
+        seeds.add("policy", b"P" + both)
+        seeds.add("policy", b"P" + both + PART + b"\n---\n".join(plain(d).encode() for d in documents(obj)[:1]))
+        for file in (policy, context, obj):
+            seeds.add("yaml", file)
+        seeds.add("check", obj)
+        seeds.add("fix", obj)
+        for document in documents(obj)[:1]:
+            for old in [None] + documents(text("old.yaml"))[:1]:
+                more = (documents(text("request.yaml")) or [{}])[0]
+                seeds.add("review", review(document, "UPDATE" if old else "CREATE", old, more))
+            seeds.add("json", plain(document))
+
+
+def of_policies(seeds):
+    for _, text in files(os.path.join(TOP, "policies"), (".yaml",)):
+        seeds.add("policy", b"P" + text)
+        seeds.add("yaml", text)
+    for _, text in files(os.path.join(TOP, "webhook"), (".yaml",)):
+        for document in documents(text):
+            seeds.add("policy", b"P" + yaml.safe_dump(document).encode())
+
+
+def small_texts(seeds):
+    """A few of each form; the fuzzer makes the others."""
+    for text in ("0 1", "1.5Gi 100m", "1e3 -5E", "+.5Ki 1n", "0.1m 9223372036854775807", "12E6 3e-4", "1Ei 1Ei"):
+        seeds.add("quantity", text.replace(" ", "\n"))
+    for text in ("nginx", "a/b:c", "nvcr.io/x/y:1.2@sha256:" + "a" * 64, "[::1]:5000/a__b", "localhost/a",
+                 "Host:80/a--b"):
+        seeds.add("image", text)
+    for glob, value in (("ml-*", "ml-a"), ("[!a-c]?x", "dex"), ("/a(b|c)+/", "abc"), ("*a*b*", "xaybz"), ("[]a]",
+                        "]")):
+        seeds.add("pattern", f"{glob}\n%%\n{value}")
+    for text in ("2027-01-31", "2027-01-31T12:00:00Z", "2024-02-29T23:59:60+01:30", "1m30s", "2.5s", "100ms",
+                 "1h0.5m",
+                 "00-" + "a" * 32 + "-" + "b" * 16 + "-01", 'Bearer realm="https://a/t",service="s",scope="a:b:pull,push"',
+                 "Basic realm=x, Bearer realm=y", "COPY model.safetensors /m",
+                 "RUN curl -H 'Authorization: Bearer abc' x.gguf",
+                 "|2 HF_TOKEN=hf_x RUN /bin/sh -c huggingface-cli download a/b # buildkit", "models/a.gguf",
+                 "a/pytorch_model.bin"):
+        seeds.add("words", text)
+    selector = {"matchLabels": {"a": "b"}, "matchExpressions": [{"key": "x/y", "operator": "In", "values": ["a",
+    "b"]},
+                                                               {"key": "z", "operator": "DoesNotExist"}]}
+    seeds.add("selector", plain([selector, {"a": "b", "x/y": "b"}]))
+    seeds.add("selector", plain([{"matchExpressions": [{"key": "a", "operator": "NotIn", "values": ["c"]}]},
+              {"a": "b"}]))
+    for head in ("POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
+                 "POST /validate?timeout=5s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json; charset=utf-8\r\n"
+                 "Expect: 100-continue\r\nContent-Length: 4\r\nConnection: close\r\n\r\nabcd",
+                 "POST /mutate HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"):
+        seeds.add("http", "T" + head)
+        seeds.add("http", "T" + head + head)
+    for path in ("healthz", "livez", "readyz?verbose", "metrics"):
+        seeds.add("http", f"P" + f"GET /{path} HTTP/1.1\r\nHost: x\r\nAccept: */*\r\n\r\n" * 2)
+    seeds.add("login", plain({"auths": {"a.io": {"auth": "dTpw"}, "*.b.io/x": {"username": "u", "password": "p"}}})
+              + "\n%%\nx.b.io\n%%\nx/y")
+
+
+def of_images(seeds):
+    digest = "sha256:" + "a" * 64
+    config = "application/vnd.oci.image.config.v1+json"
+    layer = {"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": digest, "size": 1234,
+             "annotations": {"io.github.containers.zstd-chunked.manifest-position": "1:2:3:1"}}
+    manifest = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                "config": {"mediaType": config, "digest": digest, "size": 7}, "layers": [layer, dict(layer, size=99)]}
+    index = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [
+        {"mediaType": manifest["mediaType"], "digest": digest, "size": 5, "platform": {"os": "linux",
+        "architecture": "amd64"}},
+        {"mediaType": manifest["mediaType"], "digest": digest, "size": 5,
+         "platform": {"os": "linux", "architecture": "arm64", "variant": "v8"}}]}
+    facts = {"architecture": "amd64", "os": "linux", "config": {"Labels": {"a": "b"}, "Env": ["A=b"]},
+             "rootfs": {"type": "layers", "diff_ids": [digest, digest]},
+             "history": [{"created_by": "COPY a.safetensors /m"}, {"created_by": "ENV x", "empty_layer": True},
+             {"created_by": "RUN x"}]}
+    for one in (manifest, index, dict(manifest, config=dict(manifest["config"], data="e30="))):
+        seeds.add("manifest", plain(one) + "\n%%\n" + plain(facts))
+    for members in (["a/b.txt"], ["models/x.gguf", "models/config.json"], ["d" * 120 + "/" + "f" * 90]):
+        for form in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+            out = io.BytesIO()
+            with tarfile.open(fileobj=out, mode="w", format=form) as tar:
+                for name in members:
+                    info = tarfile.TarInfo(name)
+                    info.size = 40
+                    tar.addfile(info, io.BytesIO(b'GGUF{"architectures": []}'.ljust(40)))
+            seeds.add("layer", b"R" + out.getvalue()[:4096])
+    toc = {"version": 1, "entries": [{"name": "m/a.safetensors", "type": "reg", "size": 1 << 30, "digest": digest}]}
+    seeds.add("layer", "T" + plain(toc))
+
+
+def of_certificates(seeds, binary):
+    with tempfile.TemporaryDirectory() as folder:
+        place = os.path.join(folder, "certs")
+        subprocess.run([binary, "certs", "--out", place, "--dns", "localhost", "create"], check=True,
+        capture_output=True)
+        made = [text for _, text in files(place, (".crt", ".key"))]
+        for text in made + [b"".join(made), made[0] * 3]:
+            seeds.add("pem", text)
+
+
+def words_of(binary):
+    schema = subprocess.run([binary, "schema"], check=True, capture_output=True, text=True).stdout
+    words = set(re.findall(r'"([A-Za-z0-9./_*-]{1,40})"', schema))
+    with open(os.path.join(TOP, "webhook", "kube", "workloads.yaml"), encoding="utf-8") as file:
+        words |= set(re.findall(r"[A-Za-z][A-Za-z0-9]+", file.read()))
+    return words
+
+
+def main():
+    binary, folder = sys.argv[1:3]
+    os.makedirs(folder, exist_ok=True)
+    seeds = Seeds(folder)
+    of_golden(seeds)
+    of_policies(seeds)
+    small_texts(seeds)
+    of_images(seeds)
+    of_certificates(seeds, binary)
+    for corpus in sys.argv[3:]:
+        of_manifests(seeds, corpus)
+    words = words_of(binary)
+    for target in ("review", "check"):
+        seeds.words(target, words)
+    for target, own in WORDS.items():
+        seeds.words(target, [*own, *(words if target == "policy" else ())])
+
+
+main()
