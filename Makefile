@@ -59,7 +59,7 @@ CPPFLAGS_ALL = -I webhook $(INCS) $(CPPFLAGS)
 CFLAGS_ALL = -std=gnu17 $(WARN) $(OPT_$(VARIANT)) -pthread -ffile-prefix-map=$(CURDIR)=. $(CFLAGS)
 LDFLAGS_ALL = $(LD_$(VARIANT)) -pthread -Wl,--as-needed $(LDFLAGS)
 
-VERSION_TEXT = $(eval VERSION_TEXT := $(shell GIT_OPTIONAL_LOCKS=0 git describe --always --dirty 2>/dev/null || cat VERSION))$(VERSION_TEXT)
+VERSION_TEXT = $(eval VERSION_TEXT := $(shell sh scripts/version.sh))$(VERSION_TEXT)
 
 # --- files -----------------------------------------------------------------------------------------------------------
 
@@ -298,6 +298,16 @@ readme: $(BIN)  ## write README's table of rules
 
 policies: $(BIN)  ## write what is generated of docs/: a page about the policies that ship, and their schema
 	@scripts/policies.sh $(BIN) docs
+
+.PHONY: docs reproducible sbom
+docs: readme policies  ## write what is generated of README and docs/: rules, reference, workloads, options, policies
+	@scripts/docs.py $(BIN) docs
+
+reproducible:  ## two builds, in two folders and at two times, must be the same bytes
+	@scripts/reproducible.sh build/reproducible
+
+sbom: $(BIN)  ## build/mlgate.spdx.json: what the binary is made of, and by which packages
+	@scripts/sbom.py $(BIN) build/mlgate.spdx.json
 
 container:  ## build the image on a base made here, start it, ask it for a review; as root (test/container/run.sh)
 	@scripts/deps.sh test

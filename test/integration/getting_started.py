@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""README's way from nothing to a mended pull request: its commands are run word by word in one shell, in an empty folder, and
-print what stands below them. UPDATE=1 writes that into README, for review. Speaks TAP."""
+"""docs/getting-started.md, from nothing to a mended pull request: the commands are run word by word in one shell, in an empty
+folder, and print what stands below them. UPDATE=1 writes that into the page. Speaks TAP."""
 import os
 import re
 import shutil
@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.p
 from harness import MLGATE, SLOW, TOP, Tap, environment, expect, run  # noqa: E402
 
 TAP = Tap()
-README = os.path.join(TOP, "README.md")
+PAGE = os.path.join(TOP, "docs", "getting-started.md")
 HEADING = "## From nothing to a mended pull request\n"
 
 
@@ -64,11 +64,11 @@ def replaced(text, found, said):
 
 
 def main():
-    with open(README, encoding="utf-8") as file:
+    with open(PAGE, encoding="utf-8") as file:
         text = file.read()
     found = blocks(section(text))
     TAP.check("there are commands, and they print something", len(found) >= 4 and all(b[1] is not None for b in found), found)
-    name = "README's commands print what README says"
+    name = "its commands print what the page says"
     if not shutil.which("git"):
         TAP.skip(name, "git is not installed")
         TAP.finish()
@@ -77,7 +77,7 @@ def main():
     for number, ((commands, wanted), printed) in enumerate(zip(found, said), 1):
         TAP.check(f"{name}: {number}", printed == (wanted or ""), f"{commands}\nprints\n{printed}")
     if os.environ.get("UPDATE"):
-        with open(README, "w", encoding="utf-8") as file:
+        with open(PAGE, "w", encoding="utf-8") as file:
             file.write(replaced(text, found, said))
     TAP.finish()
 
