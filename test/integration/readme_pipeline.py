@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""docs/getting-started.md, from nothing to a mended pull request: the commands are run word by word in one shell, in an empty
+"""README.md, from nothing to a mended pull request: the commands are run word by word in one shell, in an empty
 folder, and print what stands below them. UPDATE=1 writes that into the page. Speaks TAP."""
 import os
 import re
@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.p
 from harness import MLGATE, SLOW, TOP, Tap, environment, expect, run  # noqa: E402
 
 TAP = Tap()
-PAGE = os.path.join(TOP, "docs", "getting-started.md")
+PAGE = os.path.join(TOP, "README.md")
 HEADING = "## From nothing to a mended pull request\n"
 
 
