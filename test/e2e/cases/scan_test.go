@@ -39,9 +39,7 @@ func read[T any](t *testing.T, text string) (report T) {
 
 // TestScan judges what is stored, as an admin and as a reader who may list Deployments alone.
 func TestScan(t *testing.T) {
-	if err := kube.Namespace("scanned", nil); err != nil {
-		t.Fatal(err)
-	}
+	namespace(t, "scanned")
 	limits := filepath.Join(baseline, "gpu-limits.yaml")
 	text := "{apiVersion: apps/v1, kind: Deployment, metadata: {name: idle, namespace: scanned}, spec: {replicas: 1, " +
 		"selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: i}]}}}}"
@@ -97,9 +95,7 @@ func asReader(t *testing.T) string {
 
 // TestReplay judges the API server's own audit log as mlgate judged the requests when they came.
 func TestReplay(t *testing.T) {
-	if err := kube.Namespace("recorded", nil); err != nil {
-		t.Fatal(err)
-	}
+	namespace(t, "recorded")
 	pod := "{apiVersion: v1, kind: Pod, metadata: {name: %s, namespace: recorded}, spec: {containers: [{name: c, image: i, %s}]}}"
 	fine := kube.Kubectl(fmt.Sprintf(pod, "fine", "resources: {limits: {nvidia.com/gpu: 1, memory: 1Gi, cpu: 1}}"), "create", "-f", "-")
 	bad := kube.Kubectl(fmt.Sprintf(pod, "bad", "env: [{name: NVIDIA_VISIBLE_DEVICES, value: all}]"), "create", "-f", "-")
