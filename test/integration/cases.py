@@ -244,6 +244,9 @@ def exits():
         expect(json.loads(folder.read("out.json"))["summary"]["passed"] == 1 and "<testsuites" in folder.read("out.xml"), "files")
         status, out, _ = folder.run("-", stdin=test_of(HOLD[0]).encode())
         expect(status == 0 and "1 passed" in out, f"standard input: exit {status}: {out}")
+        status, out, err = folder.run("--update", "-", stdin=test_of(FAIL[0]).encode())
+        expect(status == 2 and "standard input" in err, f"--update -: exit {status}: {out}{err}")
+        expect(not os.path.exists(folder.path("-")), "--update makes a file that is called -")
         status, out, err = harness.run(["test", "good.json"], cwd=folder.temporary.name, env={"MLGATE_POLICIES": "policy.yaml"})
         expect(status == 0, f"MLGATE_POLICIES: exit {status}: {out}{err}")
 

@@ -107,6 +107,18 @@ def input_among_files(f):
         expect(status == 1 and found == [("a.yaml", "a"), ("-", "s"), ("b.yaml", "b"), ("a.yaml", "a")], f"{jobs} jobs: {found}")
 
 
+def reports_in_the_folder(f):
+    """What is being written is no input, half of it or all, this time or the next."""
+    for i in range(300):
+        f.write(f"m/{i:03}.yaml", pod(f"p{i}"))
+    args = ("--format", "gitlab=m/report.json", "--format", "json=m/100.json", "--format", "text", "--jobs", "1", "m")
+    for _ in range(2):
+        status, out, err = f.check(*args)
+        expect(status == 1 and out.endswith("0 skipped, 0 errors\n"), f"exit {status}: {out[-300:]}{err}")
+        with open(f.path("m/100.json"), encoding="utf-8") as file:
+            expect(json.load(file)["summary"]["files"] == 300, "the reports are counted")
+
+
 def bounded_memory(f, tap):
     """Many large files at a time need no more memory than a few of them: the threads wait."""
     text = "---\n".join(pod(f"p{n}", "  annotations:\n    a: " + "x" * 4000 + "\n") for n in range(1500))
@@ -339,7 +351,8 @@ def costs(folder, tap):
         expect(peak <= MEMORY_KIB, f"{peak} KiB, not {MEMORY_KIB}")
 
 
-CASES = (same_report, wrong_jobs, input_among_files, progress_line, no_progress, helm, odd_sources, kustomize)
+CASES = (same_report, wrong_jobs, input_among_files, reports_in_the_folder, progress_line, no_progress, helm, odd_sources,
+         kustomize)
 
 
 def main():

@@ -37,6 +37,16 @@ static int exit_status(const struct mg_selection *o, const struct mg_report_tota
   return t->outcomes[MG_OUT_WARN] && o->warn_exit_code.set ? (int)o->warn_exit_code.value : MG_EXIT_OK;
 }
 
+/* In a folder that is searched there may be the report that is being written. */
+static void leave_out_reports(const struct mg_report *report, struct mg_inputs *inputs) {
+  size_t kept = 0;
+  for (size_t i = 0; i < inputs->count; i++) {
+    const struct mg_input *input = &inputs->items[i];
+    if (strcmp(input->path, "-") == 0 || !mg_report_goes_to(report, input->path)) inputs->items[kept++] = *input;
+  }
+  inputs->count = kept;
+}
+
 static int find_inputs(struct run *run, struct mg_inputs *inputs, const struct mg_strings *args, struct mg_err *err) {
   static const char *here[] = {"."};
   const struct mg_strings usual = {here, 1};
@@ -50,6 +60,7 @@ static int find_inputs(struct run *run, struct mg_inputs *inputs, const struct m
     code = mg_inputs_add(inputs, args->items[i], err);
     if (code < 0) return mg_err_wrap(err, "%s", args->items[i]);
   }
+  leave_out_reports(run->report, inputs);
   return ref ? mg_changes_keep(&run->changes, inputs, err) : 0;
 }
 

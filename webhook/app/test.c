@@ -196,6 +196,11 @@ static int run(const void *given, const struct mg_strings *args) {
     fputs("mlgate test: wants the files or directories of the tests\n`mlgate test --help` shows the options.\n", stderr);
     return MG_EXIT_USAGE;
   }
+  for (size_t i = 0; s.o->update && i < args->count; i++)
+    if (strcmp(args->items[i], "-") == 0) {
+      fputs("mlgate test: --update: standard input cannot be written anew\n", stderr);
+      return MG_EXIT_USAGE;
+    }
   s.now = s.o->now.set ? s.o->now.value : (int64_t)time(NULL);
   mg_arena_init(&s.arena, MG_CASE_ARENA, (size_t)4 << 20);
   int code = test(&s, args, &err);

@@ -107,9 +107,21 @@ static int unknown_format(mg_str name, struct mg_err *err) {
   return code;
 }
 
+static bool is_file(int fd, const struct stat *other) {
+  struct stat info;
+  return fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_dev == other->st_dev && info.st_ino == other->st_ino;
+}
+
 static bool is_same_file(int a, int b) {
-  struct stat x, y;
-  return fstat(a, &x) == 0 && fstat(b, &y) == 0 && S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+  struct stat other;
+  return fstat(b, &other) == 0 && is_file(a, &other);
+}
+
+bool mg_report_goes_to(const struct mg_report *report, const char *path) {
+  struct stat other;
+  bool found = false, there = stat(path, &other) == 0;
+  for (size_t i = 0; i < report->count && there; i++) found |= is_file(report->outputs[i].sink.fd, &other);
+  return found;
 }
 
 static int add_output(struct mg_report *report, const char *spec, struct mg_err *err) {

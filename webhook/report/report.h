@@ -70,6 +70,9 @@ void mg_report_color(struct mg_report *report, enum mg_color color);
 void mg_report_result(struct mg_report *report, const struct mg_report_result *result);
 void mg_report_error(struct mg_report *report, const struct mg_report_error *error);
 void mg_report_exception(struct mg_report *report, const struct mg_report_exception *exception);
+/* That file is one that this report goes to. */
+bool mg_report_goes_to(const struct mg_report *report, const char *path);
+
 /* Counted by the report itself: objects, errors, outcomes, mutated. The caller adds files and skipped. */
 struct mg_report_totals *mg_report_totals(struct mg_report *report);
 
