@@ -338,6 +338,18 @@ def what_a_baseline_hides(folder):
     expect(folder.read("known.yaml").endswith("findings: []\n"), f"what is mended is written down: {folder.read('known.yaml')}")
 
 
+def many_beside_some_that_are_refused(folder):
+    good = "---\n" + HEAD + "spec:\n" + MAIN
+    bad = "---\n" + HEAD + "x: &t [{key: a}]\nspec:\n" + MAIN + "  tolerations: *t\n"
+    wanted = ""
+    for number in range(1300):
+        wanted += bad if number in (0, 700) else good
+    folder.write("many.yaml", wanted)
+    status, out, err = folder.fix("--format", "json", "many.yaml")
+    expect(status == 3 and len(json.loads(out)["errors"]) == 2, f"exit {status}: {out[-1000:]}{err}")
+    expect(folder.read("many.yaml") == wanted.replace(good, good + BLOCK), "not all others are fixed")
+
+
 def many_in_one_line(folder):
     pod = json.loads(JSON % (ONE, ""))
     folder.write("big.json", json.dumps({"apiVersion": "v1", "kind": "List", "items": [pod] * 3000}))
@@ -422,7 +434,7 @@ def main():
     for name, *case in REFUSED:
         tap.run(f"fix refuses: {name}", refused, *case)
     for test in (exit_statuses, only_the_report, standard_input, files_keep_what_they_are, not_to_be_written, odd_names,
-                 git_applies, what_a_baseline_hides, many_in_one_line):
+                 git_applies, what_a_baseline_hides, many_beside_some_that_are_refused, many_in_one_line):
         with tempfile.TemporaryDirectory() as path:
             tap.run(f"fix: {test.__name__.replace('_', ' ')}", test, Folder(path))
     corpus_test(tap)

@@ -5,8 +5,8 @@
 #define KEEP ((size_t)8 << 20)
 #define TEXT_MAX (MG_INPUT_MAX_BYTES + ((size_t)64 << 20))
 #define ROUNDS_MAX 6    /* a mend may call for a mutation, and that for a mend */
-#define TRIALS_MAX 200  /* of single objects, where not all of a file's can be edited */
-#define TRIAL_BYTES ((size_t)1 << 30) /* that all of them may read */
+#define TRIALS_MAX 200  /* of parts of a file's objects, where not all can be edited */
+#define TRIAL_BYTES ((size_t)256 << 20) /* that all of them may read */
 
 /* One object that has edits. */
 struct target {
@@ -206,27 +206,33 @@ static void leave(struct round *r, struct target *t, const struct mg_err *why) {
   if (why->offset) t->at = (uint32_t)why->offset;
 }
 
-/* One object after the other: what cannot be edited is left, all others are not. */
-static int try_each(struct round *r, struct mg_buf *text, struct mg_err *err) {
+static void take(struct round *r, uint32_t from, uint32_t count, bool taken) {
+  for (uint32_t i = from; i < from + count; i++) r->targets[i].taken = taken && !r->targets[i].why;
+}
+
+/* What cannot be edited is left, all others are not. Half as many at a time after a bad text, twice as many after a good one. */
+static int try_parts(struct round *r, struct mg_buf *text, struct mg_err *err) {
   static const struct mg_err too_many = {.text = "too many objects of the file had to be tried one by one"};
   size_t trials = 0, most = TRIAL_BYTES / (r->file->source.n + 1);
-  bool good = false;
+  bool good = false, any = false;
   if (most > TRIALS_MAX) most = TRIALS_MAX;
-  for (uint32_t i = 0; i < r->count; i++) r->targets[i].taken = false;
-  for (uint32_t i = 0; i < r->count; i++) {
-    struct target *t = &r->targets[i];
-    struct mg_err why = {0};
-    if (t->why) continue;
-    t->taken = true;
-    int code = trials++ < most ? try_text(r, text, &why) : 0;
+  take(r, 0, r->count, false);
+  for (uint32_t i = 0, size = r->count / 2 + 1; i < r->count;) {
+    struct mg_err why = too_many;
+    bool may_try = trials++ < most;
+    if (size > r->count - i) size = r->count - i;
+    if (!may_try) size = 1;
+    take(r, i, size, true);
+    int code = may_try ? try_text(r, text, &why) : 0;
     if (code < 0) return mg_err_set(err, code, "%s", why.text);
     good = code == 1;
-    if (!good) leave(r, t, trials > most ? &too_many : &why);
+    any |= good;
+    if (!good) take(r, i, size, false);
+    if (!good && size == 1 && !r->targets[i].why) leave(r, &r->targets[i], &why);
+    if (good || size == 1) i += size;
+    size = good ? size * 2 : (size + 1) / 2;
   }
-  bool any = false;
-  for (uint32_t i = 0; i < r->count; i++) any |= r->targets[i].taken;
-  if (!any || good) return any;
-  return try_text(r, text, err); /* the last one tried was not good */
+  return any && !good ? try_text(r, text, err) : any; /* the last one tried was not good */
 }
 
 /* 1: `text` is new. 0: nothing changes. */
@@ -236,7 +242,7 @@ static int make_text(struct round *r, struct mg_buf *text, struct mg_err *err) {
   for (uint32_t i = 0; i < r->count; i++) taken += r->targets[i].taken = !r->targets[i].why;
   if (!taken) return 0;
   int code = try_text(r, text, &why);
-  if (code == 0) code = try_each(r, text, &why);
+  if (code == 0) code = try_parts(r, text, &why);
   if (code < 0) return mg_err_set(err, code, "%s", why.text);
   return code == 1 && !mg_str_eq(mg_buf_str(text), r->file->source);
 }
