@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <cmocka.h>
 
 #include "doc/patch.h"
@@ -154,10 +155,44 @@ static void test_escapes(void **state) {
   expect_set("m: {\"a\":1}\n", "\x7F\xEF\xBB\xBF", "m: {\"a\":1,\"x\":\"\\x7F\\uFEFF\"}\n");
 }
 
+/* What an alias brought is left out, and said: its anchor's own value has to be edited alike. */
+static void test_what_an_alias_brought(void **state) {
+  (void)state;
+  static const char source[] = "a: &x [1]\nb: *x\n";
+  struct mg_err err = {0};
+  struct mg_patch patch;
+  struct mg_splices splices = {.arena = &arena};
+  mg_arena_reset(&arena);
+  struct mg_doc *before = read(mg_str_of(source), &err), *edited = read(mg_str_of(source), &err);
+  mg_patch_init(&patch, &arena, mg_root(edited));
+  mg_patch_insert(&patch, MG_GET(mg_root(edited), "b"), 1, mg_make_text(edited, MG_STRING, MG_S("y")));
+  assert_int_equal(mg_splice_add(&splices, mg_root(edited), before, &err), 0);
+  assert_int_equal(splices.count, 0);
+  assert_true(splices.shared);
+  assert_int_equal(splices.shared_at, strchr(source, '*') - source);
+}
+
+static void test_two_edits_of_one_place(void **state) {
+  (void)state;
+  struct mg_splice items[] = {{4, 6, 0, MG_S("x")}, {1, 3, 1, MG_S("y")}, {5, 5, 2, MG_S("z")}};
+  struct mg_splices splices = {.arena = &arena, .items = items, .count = 2};
+  struct mg_err err = {0};
+  struct mg_buf text;
+  mg_arena_reset(&arena);
+  mg_buf_init(&text, &arena, 100);
+  assert_int_equal(mg_splice_write(&text, MG_S("01234567"), &splices, &err), 0);
+  assert_true(mg_str_is(mg_buf_str(&text), "0y3x67"));
+  splices.count = 3;
+  assert_int_equal(mg_splice_write(&text, MG_S("01234567"), &splices, &err), MG_E_INVALID);
+  assert_int_equal(err.offset, 5);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_items_between),
     cmocka_unit_test(test_escapes),
+    cmocka_unit_test(test_what_an_alias_brought),
+    cmocka_unit_test(test_two_edits_of_one_place),
     cmocka_unit_test(test_random_edits),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -200,6 +200,14 @@ static void duplicates_in_objects_of_any_size(void **state) {
 
 /* --- aliases and merges ---------------------------------------------------------------------------------------------- */
 
+#define FIVE "\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9"
+#define FOUR "\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9"
+static void long_names_are_cut_between_characters(void **state) {
+  (void)state;
+  static const char text[] = "a" FIVE FIVE FIVE FIVE FIVE FIVE FIVE ": 1\na" FIVE FIVE FIVE FIVE FIVE FIVE FIVE ": 2\n";
+  check_error_of(mg_str_of(text), wide, false, MG_E_INVALID, 2, 1, "duplicate key \"a" FIVE FIVE FIVE FIVE FIVE FOUR "\"");
+}
+
 static void aliases_expand(void **state) {
   (void)state;
   check_doc("a: &x [1, {b: c}]\nd: *x\n", "{\"a\":[1,{\"b\":\"c\"}],\"d\":[1,{\"b\":\"c\"}]}");
@@ -681,6 +689,7 @@ int main(void) {
     TEST(last_duplicate_wins_and_is_told),
     TEST(duplicates_are_errors_where_strict),
     TEST(duplicates_in_objects_of_any_size),
+    TEST(long_names_are_cut_between_characters),
     TEST(aliases_expand),
     TEST(merge_keys),
     TEST(merges_warn_only_where_a_plain_key_is_lost),
