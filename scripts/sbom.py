@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""sbom.py BINARY FILE   writes an SPDX 2.3 document in JSON about BINARY to FILE: the binary by its digest, and the Debian packages
-of the shared libraries that it is loaded with, by version and source. The same binary on the same packages makes the same bytes:
+"""sbom.py BINARY FILE   writes an SPDX 2.3 document in JSON about BINARY to FILE: the binary by its digest, and the packages of Debian
+that its shared libraries are in, by version and source. The same binary on the same packages makes the same bytes:
 its time is SOURCE_DATE_EPOCH, or that of the commit, or none (1970)."""
 import datetime
 import hashlib
