@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""sbom.py BINARY FILE   writes an SPDX 2.3 document in JSON about BINARY to FILE: the binary by its digest, each shared library that it
-is loaded with, and the Debian package, version, source and licence file of each. The same binary on the same packages makes the same
-bytes: its time is SOURCE_DATE_EPOCH, or that of the commit, or none (1970)."""
+"""sbom.py BINARY FILE   writes an SPDX 2.3 document in JSON about BINARY to FILE: the binary by its digest, and the packages of Debian
+that its shared libraries are in, by version and source. The same binary on the same packages makes the same bytes:
+its time is SOURCE_DATE_EPOCH, or that of the commit, or none (1970)."""
 import datetime
 import hashlib
 import json
@@ -56,11 +56,15 @@ def component(row):
     return {
         "SPDXID": spdx_id("Package", row["Package"]), "name": row["Package"], "versionInfo": row["Version"],
         "supplier": "Person: " + re.sub(r"\s*<([^>]*)>$", r" (\1)", row["Maintainer"]), "downloadLocation": "NOASSERTION",
-        "filesAnalyzed": False, "licenseConcluded": "NOASSERTION", "licenseDeclared": "NOASSERTION", "copyrightText": "NOASSERTION",
-        "comment": f"The licence is in /usr/share/doc/{row['Package']}/copyright.",
+        "filesAnalyzed": False, "licenseConcluded": "NOASSERTION", "licenseDeclared": "NOASSERTION",
+        "copyrightText": "NOASSERTION", "comment": f"The licence is in /usr/share/doc/{row['Package']}/copyright.",
         "sourceInfo": f"built from {row['source:Package']} {row['source:Version']}",
         "externalRefs": [{"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": purl}],
     }
+
+
+def relation(one, kind, other):
+    return {"spdxElementId": one, "relationshipType": kind, "relatedSpdxElement": other}
 
 
 def main():
@@ -96,8 +100,8 @@ def main():
             "creators": [f"Tool: mlgate-sbom-{version}"],
         },
         "packages": [mlgate, *listed],
-        "relationships": [{"spdxElementId": "SPDXRef-DOCUMENT", "relationshipType": "DESCRIBES", "relatedSpdxElement": main_id}] + [
-            {"spdxElementId": main_id, "relationshipType": "DYNAMIC_LINK", "relatedSpdxElement": one["SPDXID"]} for one in listed],
+        "relationships": [relation("SPDXRef-DOCUMENT", "DESCRIBES", main_id)]
+        + [relation(main_id, "DYNAMIC_LINK", one["SPDXID"]) for one in listed],
     }
     with open(out, "w", encoding="utf-8") as file:
         json.dump(text, file, indent=2, ensure_ascii=False)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What the pages say is there: links and their anchors, files, commands and their options, variables, targets of make, metrics and
-alerts. Generated pages are up to date, policies in them load, and blocks marked `sh run` do what is printed below them. Speaks TAP."""
+"""What the pages say is there: links and their anchors, files, commands and their options, variables, targets, metrics and
+alerts. Generated pages are up to date, policies in them load, blocks marked `sh run` do what is printed below. Speaks TAP."""
 import fnmatch
 import os
 import re
@@ -86,7 +86,8 @@ def files(page):
 def commands():
     """{command: its options}, as help says."""
     names = re.findall(r"^  ([a-z]+) ", run(["help"])[1], re.M)
-    return {name: set(re.findall(r"^  (--[a-z-]+)", run([name, "--help-all"])[1], re.M)) | {"--help", "--help-all"} for name in names}
+    always = {"--help", "--help-all"}
+    return {name: set(re.findall(r"^  (--[a-z-]+)", run([name, "--help-all"])[1], re.M)) | always for name in names}
 
 
 def called(text):
@@ -165,8 +166,8 @@ def policies(page, folder):
 # --- what is done -----------------------------------------------------------------------------------------------------
 
 def generated(folder):
-    done = subprocess.run([os.path.join(TOP, "scripts/docs.py"), MLGATE, folder], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          text=True, env=environment(), timeout=60 * SLOW, check=False)
+    done = subprocess.run([os.path.join(TOP, "scripts/docs.py"), MLGATE, folder], env=environment(), text=True, check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60 * SLOW)
     TAP.check("pages can be generated", done.returncode == 0, done.stdout)
     for name in GENERATED:
         path = os.path.join(folder, name)

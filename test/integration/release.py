@@ -19,26 +19,30 @@ TAP = Tap()
 EPOCH = "1700000000"
 TEXT = {"type": "string", "minLength": 1}
 ID = {"type": "string", "pattern": "^SPDXRef-[A-Za-z0-9.-]+$"}
-REFERENCE = {"type": "object", "required": ["referenceCategory", "referenceType", "referenceLocator"], "additionalProperties": False,
+REFERENCE = {"type": "object", "additionalProperties": False,
+             "required": ["referenceCategory", "referenceType", "referenceLocator"],
              "properties": {"referenceCategory": {"enum": ["PACKAGE-MANAGER", "SECURITY", "OTHER"]}, "referenceType": TEXT,
                             "referenceLocator": {"type": "string", "pattern": "^pkg:[a-z]+/[^ ]+@[^ ]+$"}}}
 # What SPDX 2.3 demands of a document, and of packages whose files are not listed.
 SPDX = {
     "type": "object",
-    "required": ["spdxVersion", "dataLicense", "SPDXID", "name", "documentNamespace", "creationInfo", "packages", "relationships"],
+    "required": ["spdxVersion", "dataLicense", "SPDXID", "name", "documentNamespace", "creationInfo", "packages",
+                 "relationships"],
     "properties": {
         "spdxVersion": {"const": "SPDX-2.3"}, "dataLicense": {"const": "CC0-1.0"}, "SPDXID": {"const": "SPDXRef-DOCUMENT"},
         "name": TEXT, "documentNamespace": {"type": "string", "pattern": "^https://[^ #]+$"},
         "creationInfo": {"type": "object", "required": ["created", "creators"], "properties": {
             "created": {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"},
-            "creators": {"type": "array", "minItems": 1, "items": {"type": "string", "pattern": "^(Tool|Person|Organization): ."}}}},
+            "creators": {"type": "array", "minItems": 1,
+                         "items": {"type": "string", "pattern": "^(Tool|Person|Organization): ."}}}},
         "packages": {"type": "array", "minItems": 2, "items": {
             "type": "object", "required": ["SPDXID", "name", "versionInfo", "downloadLocation", "filesAnalyzed"],
             "properties": {"SPDXID": ID, "name": TEXT, "versionInfo": TEXT, "filesAnalyzed": {"const": False},
                            "supplier": {"type": "string", "pattern": "^(Person|Organization): .|^NOASSERTION$"},
                            "externalRefs": {"type": "array", "items": REFERENCE}}}},
         "relationships": {"type": "array", "minItems": 2, "items": {
-            "type": "object", "required": ["spdxElementId", "relationshipType", "relatedSpdxElement"], "additionalProperties": False,
+            "type": "object", "additionalProperties": False,
+            "required": ["spdxElementId", "relationshipType", "relatedSpdxElement"],
             "properties": {"spdxElementId": ID, "relatedSpdxElement": ID,
                            "relationshipType": {"enum": ["DESCRIBES", "DYNAMIC_LINK"]}}}},
     },
@@ -55,8 +59,8 @@ def tree(folder):
 
 
 def version(folder):
-    done = subprocess.run(["sh", os.path.join(folder, "scripts/version.sh")], cwd="/", env=environment(), stdout=subprocess.PIPE,
-                          text=True, check=True)
+    done = subprocess.run(["sh", os.path.join(folder, "scripts/version.sh")], cwd="/", env=environment(),
+                          stdout=subprocess.PIPE, text=True, check=True)
     return done.stdout
 
 
@@ -94,12 +98,13 @@ def same(name, got, wanted):
 def of_binary():
     said = run(["version"])[1].split("\n")[0]
     number = re.escape(open(os.path.join(TOP, "VERSION"), encoding="utf-8").read().strip())
-    TAP.check("the binary says the version of the tree", re.fullmatch(rf"mlgate {number}(-g[0-9a-f]{{10,}}(-dirty)?)?", said), said)
+    good = re.fullmatch(rf"mlgate {number}(-g[0-9a-f]{{10,}}(-dirty)?)?", said)
+    TAP.check("the binary says the version of the tree", good, said)
 
 
 def sbom(path):
-    done = subprocess.run([os.path.join(TOP, "scripts/sbom.py"), MLGATE, path], env=environment({"SOURCE_DATE_EPOCH": EPOCH}),
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    done = subprocess.run([os.path.join(TOP, "scripts/sbom.py"), MLGATE, path], text=True, check=False,
+                          env=environment({"SOURCE_DATE_EPOCH": EPOCH}), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     expect(done.returncode == 0, done.stdout)
     with open(path, encoding="utf-8") as file:
         return file.read()
@@ -124,8 +129,8 @@ def sboms(work):
     versions_ = {package["name"]: package["versionInfo"] for package in value["packages"]}
     for name in ("libjansson4", "libyaml-0-2", "libpcre2-8-0", "libmicrohttpd12", "libc6"):
         expect(name in versions_, f"{name} is not listed: {sorted(versions_)}")
-        there = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", name], stdout=subprocess.PIPE, text=True, check=True).stdout
-        expect(versions_[name] == there, f"{name} {versions_[name]}, not {there}")
+        there = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", name], stdout=subprocess.PIPE, text=True, check=True)
+        expect(versions_[name] == there.stdout, f"{name} {versions_[name]}, not {there.stdout}")
 
 
 def main():
