@@ -126,7 +126,8 @@ def main():
         lines, run = share([each for name, each in files.items() if is_in(name, patterns)])
         good = percent(lines, run) >= goal
         broken += not good
-        print(f"{word + ':':<10} {lines:>7} {run:>7} {percent(lines, run):>6.1f}  {'at least' if good else 'LESS THAN'} {goal:.0f}")
+        verdict = "at least" if good else "LESS THAN"
+        print(f"{word + ':':<10} {lines:>7} {run:>7} {percent(lines, run):>6.1f}  {verdict} {goal:.0f}")
     listed, found = exceptions(), not_run(files)
     for (name, function), number in listed.items():
         if (name, function) not in found:

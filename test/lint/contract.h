@@ -14,4 +14,4 @@ static inline size_t mg_promised_place(mg_str s, char byte) {
   while (at < s.n && s.p[at] != byte) at++;
   return at;
 }
-#define mg_str_find(s, byte) mg_promised_place((s), (byte))
+#define mg_str_find(...) mg_promised_place(__VA_ARGS__) /* a compound literal has commas */

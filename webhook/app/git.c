@@ -50,8 +50,9 @@ static int add_range(struct mg_changes *c, struct mg_change range, struct mg_err
 
 static int run(const char *dir, const char *const *words, size_t max, int (*out)(void *, mg_str, struct mg_err *), void *ctx,
                struct mg_spawned *ret, struct mg_err *err) {
-  const char *argv[WORDS_MAX] = {"git", "-C", dir, "-c", "core.quotePath=true"};
-  size_t n = 5;
+  /* A folder that was unpacked may name a program in its configuration, which git would start to watch files. */
+  const char *argv[WORDS_MAX] = {"git", "-C", dir, "-c", "core.quotePath=true", "-c", "core.fsmonitor=false"};
+  size_t n = 7;
   for (; *words && n + 1 < WORDS_MAX; words++) argv[n++] = *words;
   struct mg_spawn spawn = {.argv = argv, .environment = environment, .max = max, .ctx = ctx, .out = out};
   return mg_spawn_run(&spawn, ret, err);

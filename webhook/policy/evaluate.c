@@ -149,7 +149,7 @@ static void ask_of_old(struct mg_run *run, const struct mg_selection *selection,
   carry_over(run->eval, selection, run->now, old, &carried);
   run->mode = MG_MODE_OLD;
   run->pod = old;
-  run->selection = &carried;
+  run->selection = &carried; // cppcheck-suppress autoVariables; the caller sets it anew
   run->rule->type->mutate(run, run->rule->params, old);
 }
 
