@@ -71,6 +71,8 @@ text 'and the summary says so' '2 files, 0 objects: 0 denied, 0 warned, 0 audite
 exits 'empty documents only: 3' 3 "${check[@]}" nothing.yaml
 said 'and says so' 'nothing found to check'
 exits 'empty documents with --allow-empty: 0' 0 "${check[@]}" --allow-empty nothing.yaml
+echo '{apiVersion: v1, kind: List, items: []}' >none.yaml
+exits 'a List of nothing is a document: 0' 0 "${check[@]}" none.yaml
 exits 'no argument: 3' 3 "${check[@]}"
 exits 'no argument with --allow-empty: 0' 0 "${check[@]}" --allow-empty
 mkdir empty

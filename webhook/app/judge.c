@@ -232,6 +232,7 @@ static int judge_documents(struct document *d, const struct mg_input *input, str
   for (struct mg_file_doc *docs = d->file->docs; docs && code == 0; docs = docs->next) {
     mg_node root = mg_root(&docs->doc);
     d->number = docs->number;
+    d->file->documents += root.at != 0;
     if (root.at) code = judge_document(d, root, whole, err);
   }
   return code;

@@ -37,6 +37,7 @@ struct mg_judged {
   struct mg_file_doc *docs; /* as far as they could be parsed */
   struct mg_judged_item *items, **end;
   uint64_t skipped;         /* objects of kinds that the table does not have */
+  uint64_t documents;       /* that are not empty, though a List among them may be */
 };
 
 struct mg_judge {

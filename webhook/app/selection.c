@@ -24,6 +24,7 @@ struct run {
   struct mg_baseline baseline;
   struct mg_progress progress;
   size_t done; /* files */
+  uint64_t documents;
 };
 
 /* A change that touches no manifest is a good one. */
@@ -124,6 +125,7 @@ static void report_file(struct run *run, const struct mg_judged *file) {
   struct mg_report_totals *totals = mg_report_totals(run->report);
   totals->files += file->read;
   totals->skipped += file->skipped;
+  run->documents += file->documents;
   for (const struct mg_judged_item *item = file->items; item; item = item->next) switch (item->kind) {
       case MG_JUDGED_RESULT:
         mg_exceptions_note(run->judge->snapshot, item->result.verdict, run->matched);
@@ -215,10 +217,9 @@ static int judge_all(struct run *run, const struct mg_strings *args, struct mg_e
   code = mg_report_end(run->report, err);
   if (code == 0) code = close_baseline(run, args, err);
   struct mg_report_totals *totals = mg_report_totals(run->report);
-  bool any_document = totals->objects || totals->skipped;
-  if (!any_document && !totals->errors && !may_be_empty(run->o))
+  if (!run->documents && !totals->errors && !may_be_empty(run->o))
     fprintf(stderr, "mlgate %s: nothing found to check\n", run->visitor->command);
-  return code < 0 ? code : exit_status(run->o, totals, any_document);
+  return code < 0 ? code : exit_status(run->o, totals, run->documents > 0);
 }
 
 static void free_reportp(struct mg_report **report) {
