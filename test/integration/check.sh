@@ -73,6 +73,8 @@ said 'and says so' 'nothing found to check'
 exits 'empty documents with --allow-empty: 0' 0 "${check[@]}" --allow-empty nothing.yaml
 echo '{apiVersion: v1, kind: List, items: []}' >none.yaml
 exits 'a List of nothing is a document: 0' 0 "${check[@]}" none.yaml
+exits 'a report in the place of what is judged: 2' 2 "${check[@]}" --format json=good.yaml good.yaml
+exits 'which is as it was: 0' 0 "${check[@]}" good.yaml
 exits 'no argument: 3' 3 "${check[@]}"
 exits 'no argument with --allow-empty: 0' 0 "${check[@]}" --allow-empty
 mkdir empty

@@ -222,6 +222,19 @@ static int judge_all(struct run *run, const struct mg_strings *args, struct mg_e
   return code < 0 ? code : exit_status(run->o, totals, run->documents > 0);
 }
 
+/* A report that is opened empties its file. */
+static int spare_inputs(const struct mg_selection *o, const struct mg_strings *args, struct mg_err *err) {
+  struct stat to, from;
+  for (size_t f = 0; f < o->formats.count; f++) {
+    const char *file = strchr(o->formats.items[f], '=');
+    if (!file || stat(file + 1, &to) != 0 || !S_ISREG(to.st_mode)) continue;
+    for (size_t i = 0; i < args->count; i++)
+      if (stat(args->items[i], &from) == 0 && from.st_dev == to.st_dev && from.st_ino == to.st_ino)
+        return mg_err_set(err, MG_E_USAGE, "--format %s: that file is to be judged", o->formats.items[f]);
+  }
+  return 0;
+}
+
 static void free_reportp(struct mg_report **report) {
   mg_report_free(*report);
 }
@@ -231,7 +244,8 @@ int mg_selection_run(const struct mg_selection *o, const struct mg_strings *args
   __attribute__((cleanup(free_reportp))) struct mg_report *report = NULL;
   __attribute__((cleanup(mg_judge_fini))) struct mg_judge judge = {0};
   struct mg_err err = {0};
-  int code = mg_report_new(&report, o->formats.items, o->formats.count, &err);
+  int code = spare_inputs(o, args, &err);
+  if (code == 0) code = mg_report_new(&report, o->formats.items, o->formats.count, &err);
   if (code == 0) mg_report_color(report, (enum mg_color)o->color);
   if (code == 0 && mg_load_policies(&o->files, &snapshot) < 0) return MG_EXIT_USAGE;
   if (code == 0) {
