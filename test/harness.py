@@ -27,6 +27,18 @@ class Mismatch(Exception):
     """What a test found wrong, in the words that its reader needs."""
 
 
+class Lacking(Exception):
+    """What a test needs and the machine does not have: the test is skipped, with these words."""
+
+
+def terminal():
+    """A pseudo terminal's two ends."""
+    try:
+        return os.openpty()
+    except OSError as wrong:
+        raise Lacking(f"no pseudo terminal: {wrong}") from wrong
+
+
 def expect(condition, text):
     if not condition:
         raise Mismatch(text)
@@ -60,6 +72,8 @@ class Tap:
             function(*args)
         except Mismatch as wrong:
             self.result(name, str(wrong) or "failed")
+        except Lacking as what:
+            self.skip(name, str(what))
         except Exception as wrong:  # pylint: disable=broad-except
             self.result(name, f"{type(wrong).__name__}: {wrong}")
         else:

@@ -5,7 +5,6 @@ import collections
 import html.parser
 import json
 import os
-import pty
 import re
 import resource
 import shutil
@@ -264,7 +263,7 @@ def page(reports):
 
 def on_terminal(args, folder, env):
     """What mlgate writes to a terminal."""
-    outer, inner = pty.openpty()
+    outer, inner = harness.terminal()
     process = subprocess.Popen([harness.MLGATE, "check", *USUAL, *args], cwd=folder, stdin=subprocess.DEVNULL, stdout=inner,
                                stderr=subprocess.DEVNULL, env=harness.environment(env))
     os.close(inner)

@@ -3,7 +3,6 @@
 rendered under the names of its templates, findings that point at the right token, and what all that costs."""
 import json
 import os
-import pty
 import random
 import select
 import subprocess
@@ -150,7 +149,7 @@ def measured(args, cwd=None):
 
 def on_terminal(f, args, seconds, feed=None, term="xterm"):
     """What standard error, a terminal, gets to see; `feed` is written to standard input after so many seconds."""
-    master, slave = pty.openpty()
+    master, slave = harness.terminal()
     seen, told = b"", feed is None
     with subprocess.Popen([harness.MLGATE, "check", "--policies", "policy/gpu.yaml", *args], cwd=f.path(), stdin=subprocess.PIPE,
                           stdout=subprocess.DEVNULL, stderr=slave, env=harness.environment({"TERM": term})) as process:
