@@ -1,9 +1,10 @@
-# Functions that are not to be called, tabs, long lines, blanks at the end. Text in quotes and comments may name them.
+# Functions that are not to be called, tabs, long lines, blanks at the end, and buffers that free themselves before they are made.
+# Text in quotes and comments may name them.
 BEGIN {
   n = split("sprintf vsprintf strcpy strcat strncat strtok gets atoi atol atof alloca system popen mktemp tmpnam setjmp longjmp", list, " ")
   for (i = 1; i <= n; i++) banned[list[i]] = 1
 }
-FNR == 1 { comment = 0 }
+FNR == 1 { comment = 0; delete unmade }
 {
   where = FILENAME ":" FNR ": "
   if (/\t/) print where "a tab"
@@ -17,6 +18,17 @@ FNR == 1 { comment = 0 }
   sub(/\/\/.*/, "", text)
   if (comment) { if (text ~ /\*\//) { sub(/.*\*\//, "", text); comment = 0 } else next }
   if (text ~ /\/\*/) { sub(/\/\*.*/, "", text); comment = 1 }
+  if (match(text, /^ *MG_BUF_AUTO [a-z0-9_, ]+;/)) {
+    names = substr(text, RSTART, RLENGTH - 1)
+    sub(/^ *MG_BUF_AUTO /, "", names)
+    n = split(names, list, /, */)
+    for (i = 1; i <= n; i++) unmade[list[i]] = 1
+  }
+  for (name in unmade) if (index(text, "mg_buf_init(&" name ",")) delete unmade[name]
+  if (text ~ /(^|[^a-z_])return([^a-z_]|$)/ || text ~ /^}/) {
+    for (name in unmade) print where name " is freed here, and mg_buf_init has not made it"
+    delete unmade
+  }
   while (match(text, /[A-Za-z_][A-Za-z0-9_]*[ ]*\(/)) {
     name = substr(text, RSTART, RLENGTH - 1)
     sub(/ +$/, "", name)

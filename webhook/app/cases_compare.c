@@ -53,8 +53,8 @@ static void violation_line(struct mg_buf *out, const struct mg_violation *v) {
 static void compare_allowed(struct mg_case_work *work, const struct mg_verdict *verdict) {
   static const mg_str words[] = {{"false", 5}, {"true", 4}};
   bool expected = work->result->c->expect.allowed;
-  MG_BUF_AUTO text;
   if (expected == verdict->allowed) return;
+  MG_BUF_AUTO text;
   mg_buf_init(&text, NULL, MG_CASE_TEXT);
   mg_buf_printf(&text, "allowed: expected %s, got %s\n", words[expected].p, words[!expected].p);
   for (const struct mg_violation *v = verdict->violations; v; v = v->next)
@@ -172,13 +172,13 @@ static void hear(struct mg_case_work *work, const struct mg_verdict *verdict, st
 static void compare_message(struct mg_case_work *work, const struct mg_verdict *verdict) {
   mg_str glob = mg_pattern_text(work->result->c->expect.message);
   struct saying s = {.pattern = work->result->c->expect.message};
-  MG_BUF_AUTO text;
   mg_buf_init(&s.all, work->arena, MG_CASE_TEXT);
   mg_buf_init(&s.text, work->arena, MG_CASE_TEXT);
   mg_buf_byte(&s.all, '[');
   hear(work, verdict, &s);
   mg_buf_byte(&s.all, ']');
   if (s.matched) return;
+  MG_BUF_AUTO text;
   mg_buf_init(&text, NULL, MG_CASE_TEXT);
   mg_buf_lit(&text, "message: nothing that is said matches \"");
   mg_buf_clean(&text, glob);

@@ -164,9 +164,9 @@ static bool is_written(const struct mg_cases *cases, mg_str path) {
 
 /* Two cases that expect different objects in one file cannot both be right. */
 static bool write_patched(struct mg_cases *cases, struct mg_case_work *work, mg_str path) {
-  MG_BUF_AUTO text;
   struct mg_case_written *w = MG_NEW(work->keep, struct mg_case_written);
   if (!w || is_written(cases, path)) return false;
+  MG_BUF_AUTO text;
   mg_buf_init(&text, NULL, MG_CASE_TEXT);
   if (mg_str_ends(path, MG_S(".json"))) {
     mg_json_write_pretty(&text, work->actual.object);
