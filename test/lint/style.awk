@@ -14,10 +14,17 @@ FNR == 1 { comment = 0; delete unmade }
   if (length(text) > 130) print where length(text) " columns"
   gsub(/\\./, "", text)
   gsub(/"[^"]*"/, "\"\"", text)
-  gsub(/\/\*[^*]*\*\//, "", text)
+  if (comment) {
+    if (!(end = index(text, "*/"))) next
+    text = substr(text, end + 2)
+    comment = 0
+  }
+  while ((begin = index(text, "/*"))) {
+    end = index(substr(text, begin + 2), "*/")
+    text = substr(text, 1, begin - 1) (end ? substr(text, begin + end + 3) : "")
+    comment = !end
+  }
   sub(/\/\/.*/, "", text)
-  if (comment) { if (text ~ /\*\//) { sub(/.*\*\//, "", text); comment = 0 } else next }
-  if (text ~ /\/\*/) { sub(/\/\*.*/, "", text); comment = 1 }
   if (match(text, /^ *MG_BUF_AUTO [a-z0-9_, ]+;/)) {
     names = substr(text, RSTART, RLENGTH - 1)
     sub(/^ *MG_BUF_AUTO /, "", names)
