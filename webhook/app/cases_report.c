@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "app/cases.h"
+#include "base/write.h"
 #include "report/markup.h"
 
 #define TEXT_MAX ((size_t)512 << 20)
@@ -314,15 +315,6 @@ int mg_case_outputs_open(struct mg_case_output **ret, struct mg_arena *arena, co
   return code;
 }
 
-static int write_all(int fd, mg_str text) {
-  for (size_t done = 0; done < text.n;) {
-    ssize_t n = write(fd, text.p + done, text.n - done);
-    if (n < 0 && errno != EINTR) return -1;
-    if (n > 0) done += (size_t)n;
-  }
-  return 0;
-}
-
 int mg_case_outputs_write(struct mg_case_output *outputs, const struct mg_cases *cases, const struct mg_case_result *results,
                           size_t count, const struct mg_case_totals *totals, struct mg_err *err) {
   const struct told told = {cases, results, count, totals};
@@ -332,7 +324,7 @@ int mg_case_outputs_write(struct mg_case_output *outputs, const struct mg_cases 
     mg_buf_init(&text, NULL, TEXT_MAX);
     outputs->form->write(&text, &told);
     if (text.failed) code = mg_err_set(err, MG_E_NOMEM, "the %s report is too large, or out of memory", outputs->form->name);
-    else if (write_all(outputs->fd, mg_buf_str(&text)) < 0)
+    else if (mg_write_all(outputs->fd, mg_buf_str(&text)) < 0)
       code = mg_err_set(err, MG_E_IO, "the %s report cannot be written: %s", outputs->form->name, strerror(errno));
   }
   return code;

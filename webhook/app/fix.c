@@ -10,6 +10,7 @@
 #include "app/replace.h"
 #include "app/selection.h"
 #include "base/diff.h"
+#include "base/write.h"
 
 #define DIFF_MAX ((size_t)512 << 20)
 
@@ -67,12 +68,16 @@ static int catch_up(struct fix *fix, struct mg_judged *file, struct mg_err *err)
   return mg_judge_text(&fix->judge, file->path, mg_buf_str(&fix->now), file, err);
 }
 
+static int put_out(const struct fix *fix, mg_str text, struct mg_err *err) {
+  return mg_write_all(fix->out, text) == 0 ? 0 : mg_err_set(err, MG_E_IO, "%s", strerror(errno));
+}
+
 static int show_diff(struct fix *fix, const struct mg_judged *file, mg_str before, struct mg_err *err) {
   mg_str path = is_standard(file->path) ? MG_S("stdin") : mg_str_of(file->path);
   fix->diff.n = 0;
   mg_diff_file(&fix->diff, path, before, file->source);
   if (fix->diff.failed) return mg_err_set(err, MG_E_NOMEM, "%s: the diff is too large, or out of memory", file->path);
-  return mg_write_all(fix->out, mg_buf_str(&fix->diff), err);
+  return put_out(fix, mg_buf_str(&fix->diff), err);
 }
 
 static void tell(const char *path) {
@@ -93,7 +98,7 @@ static int write_back(struct fix *fix, struct mg_judged *file, const struct mg_j
   struct mg_err why = {0};
   bool changed = !mg_str_eq(file->source, before->source);
   if (fix->o->diff) return changed ? show_diff(fix, file, before->source, err) : 0;
-  if (is_standard(file->path)) return mg_write_all(fix->out, file->source, err);
+  if (is_standard(file->path)) return put_out(fix, file->source, err);
   if (!changed) return 0;
   if (put_back(file->path, file->source, &why) < 0) {
     *file = *before;

@@ -11,23 +11,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/write.h"
+
 static int failed(struct mg_err *err) {
   return mg_err_set(err, MG_E_IO, "%s", strerror(errno));
-}
-
-int mg_write_all(int fd, mg_str content, struct mg_err *err) {
-  for (size_t done = 0; done < content.n;) {
-    ssize_t n = write(fd, content.p + done, content.n - done);
-    if (n < 0 && errno != EINTR) return failed(err);
-    if (n > 0) done += (size_t)n;
-  }
-  return 0;
 }
 
 static int write_through(const char *path, mg_str content, struct mg_err *err) {
   int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
   if (fd < 0) return failed(err);
-  int code = mg_write_all(fd, content, err);
+  int code = mg_write_all(fd, content) == 0 ? 0 : failed(err);
   return close(fd) != 0 && code == 0 ? failed(err) : code;
 }
 
@@ -39,8 +32,7 @@ static mode_t usual_mode(void) {
 
 /* The owner first: changing it may take bits of the mode away. */
 static int fill(int fd, mg_str content, const struct stat *like, struct mg_err *err) {
-  int code = mg_write_all(fd, content, err);
-  if (code < 0) return code;
+  if (mg_write_all(fd, content) != 0) return failed(err);
   if (like && fchown(fd, like->st_uid, like->st_gid) != 0 && errno != EPERM) return failed(err);
   return fchmod(fd, like ? like->st_mode & 07777 : usual_mode()) != 0 || fsync(fd) != 0 ? failed(err) : 0;
 }

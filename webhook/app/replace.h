@@ -6,6 +6,3 @@
  * and, as far as that is allowed, owner stay. A file that may not be written is an error, though its folder may. What is not
  * there is made; what is no regular file (/dev/stdout, a pipe) is written as it comes. MG_E_IO, MG_E_LIMIT. */
 int mg_replace_file(const char *path, mg_str content, struct mg_err *err);
-
-/* All of it to an open file, a pipe or a terminal. */
-int mg_write_all(int fd, mg_str content, struct mg_err *err);

@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/write.h"
+
 static void closep(const int *fd) {
   if (*fd >= 0) {
     close(*fd);
@@ -158,28 +160,13 @@ int mg_pem_dir(const char *dir, struct mg_err *err) {
   return 0;
 }
 
-static int write_all(int fd, const char *p, size_t n) {
-  while (n > 0) {
-    ssize_t put = write(fd, p, n);
-    if (put < 0 && errno == EINTR) {
-      continue;
-    }
-    if (put <= 0) {
-      return -1;
-    }
-    p += put;
-    n -= (size_t)put;
-  }
-  return 0;
-}
-
 /* The umask can only take rights away, so fchmod comes after the exclusive creation. */
 static int write_file(int dir_fd, const char *temp, mode_t mode, const char *p, size_t n) {
   int fd = openat(dir_fd, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
   if (fd < 0) {
     return -1;
   }
-  int failed = fchmod(fd, mode) != 0 || write_all(fd, p, n) != 0 || fsync(fd) != 0;
+  int failed = fchmod(fd, mode) != 0 || mg_write_all(fd, (mg_str){p, n}) != 0 || fsync(fd) != 0;
   int why = errno;
   failed |= close(fd) != 0 && !failed;
   if (failed) {

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/write.h"
 #include "doc/json.h"
 #include "registry/manifest.h"
 
@@ -177,16 +178,10 @@ static int open_new(const char *path) {
 /* Whole or not at all: other runs may read it, and write it too. */
 static void write_file(const char *path, mg_str text) {
   char temporary[PATH_ROOM];
-  size_t n = 0;
   int fd = snprintf(temporary, sizeof temporary, "%s.new", path) < PATH_ROOM ? open_new(temporary) : -1;
   if (fd < 0) return;
-  while (n < text.n) {
-    ssize_t put = write(fd, text.p + n, text.n - n);
-    if (put < 0 && errno == EINTR) continue;
-    if (put <= 0) break;
-    n += (size_t)put;
-  }
-  if (close(fd) != 0 || n < text.n || rename(temporary, path) != 0) unlink(temporary);
+  bool good = mg_write_all(fd, text) == 0;
+  if (close(fd) != 0 || !good || rename(temporary, path) != 0) unlink(temporary);
 }
 
 static mg_str key_of(struct mg_arena *arena, mg_str digest, mg_str place) {

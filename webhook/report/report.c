@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/write.h"
 #include "report/place.h"
 
 #define FLUSH_AT ((size_t)1 << 16)
@@ -74,11 +75,7 @@ static bool sink_failed(struct mg_sink *sink) {
 }
 
 void mg_sink_write(struct mg_sink *sink, struct mg_buf *buf) {
-  for (size_t done = 0; done < buf->n && !sink->error;) {
-    ssize_t n = write(sink->fd, buf->p + done, buf->n - done);
-    if (n >= 0) done += (size_t)n;
-    else if (errno != EINTR) sink->error = errno;
-  }
+  if (!sink->error && mg_write_all(sink->fd, mg_buf_str(buf)) != 0) sink->error = errno;
   buf->n = 0;
 }
 
