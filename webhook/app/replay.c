@@ -13,6 +13,7 @@
 #include "app/judge.h"
 #include "app/policies.h"
 #include "app/records.h"
+#include "base/write.h"
 #include "doc/yaml.h"
 
 #define ARENA_KEEP ((size_t)8 << 20)
@@ -91,13 +92,8 @@ static int write_output(const struct output *output, const struct mg_replay *rep
   mg_buf_init(&out, NULL, REPORT_MAX);
   output->write(&out, replay);
   if (out.failed) return mg_err_set(err, MG_E_NOMEM, "the %s report is too large, or out of memory", output->name);
-  for (size_t done = 0; done < out.n;) {
-    ssize_t n = write(output->fd, out.p + done, out.n - done);
-    if (n < 0 && errno != EINTR)
-      return mg_err_set(err, MG_E_IO, "the %s report cannot be written: %s", output->name, strerror(errno));
-    if (n > 0) done += (size_t)n;
-  }
-  return 0;
+  if (mg_write_all(output->fd, mg_buf_str(&out)) == 0) return 0;
+  return mg_err_set(err, MG_E_IO, "the %s report cannot be written: %s", output->name, strerror(errno));
 }
 
 /* ---- records ---- */
@@ -251,10 +247,9 @@ static int exit_status(const struct replay_options *o, const struct mg_replay *r
   bool any = t->objects || t->skipped > replay->unused[MG_UNUSED_OTHER];
   uint64_t denied = replay->two ? replay->groups[MG_GROUP_NEWLY_DENIED].requests : t->outcomes[MG_OUT_DENY];
   uint64_t warned = replay->two ? replay->groups[MG_GROUP_OTHER_WARNINGS].requests : t->outcomes[MG_OUT_WARN];
-  if (!any && !t->errors && !o->allow_empty) fputs("mlgate replay: nothing recorded was found\n", stderr);
-  if (t->errors || (!any && !o->allow_empty)) return MG_EXIT_INPUT;
-  if (denied) return MG_EXIT_DENIED;
-  return warned && o->warn_exit_code.set ? (int)o->warn_exit_code.value : MG_EXIT_OK;
+  bool empty = !any && !o->allow_empty;
+  if (empty && !t->errors) fputs("mlgate replay: nothing recorded was found\n", stderr);
+  return mg_exit_status(t->errors || empty, denied, warned, &o->warn_exit_code);
 }
 
 static int replay(struct replaying *r, const struct outputs *outputs, const struct mg_strings *args, struct mg_err *err) {

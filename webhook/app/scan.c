@@ -259,9 +259,7 @@ static int exit_status(const struct scan *s) {
   const struct mg_report_totals *t = mg_report_totals(s->report);
   bool empty = !t->objects && !t->skipped && !s->o->allow_empty;
   if (empty && !t->errors) fputs("mlgate scan: nothing found to judge\n", stderr);
-  if (t->errors || empty) return MG_EXIT_INPUT;
-  if (t->outcomes[MG_OUT_DENY]) return MG_EXIT_DENIED;
-  return t->outcomes[MG_OUT_WARN] && s->o->warn_exit_code.set ? (int)s->o->warn_exit_code.value : MG_EXIT_OK;
+  return mg_exit_status(t->errors || empty, t->outcomes[MG_OUT_DENY], t->outcomes[MG_OUT_WARN], &s->o->warn_exit_code);
 }
 
 static int run(const void *given, const struct mg_strings *args) {

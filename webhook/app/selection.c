@@ -32,12 +32,6 @@ static bool may_be_empty(const struct mg_selection *o) {
   return o->allow_empty || o->git_diff;
 }
 
-static int exit_status(const struct mg_selection *o, const struct mg_report_totals *t, bool any_document) {
-  if (t->errors || (!any_document && !may_be_empty(o))) return MG_EXIT_INPUT;
-  if (t->outcomes[MG_OUT_DENY]) return MG_EXIT_DENIED;
-  return t->outcomes[MG_OUT_WARN] && o->warn_exit_code.set ? (int)o->warn_exit_code.value : MG_EXIT_OK;
-}
-
 /* In a folder that is searched there may be the report that is being written. */
 static void leave_out_reports(const struct mg_report *report, struct mg_inputs *inputs) {
   size_t kept = 0;
@@ -217,9 +211,11 @@ static int judge_all(struct run *run, const struct mg_strings *args, struct mg_e
   code = mg_report_end(run->report, err);
   if (code == 0) code = close_baseline(run, args, err);
   struct mg_report_totals *totals = mg_report_totals(run->report);
-  if (!run->documents && !totals->errors && !may_be_empty(run->o))
-    fprintf(stderr, "mlgate %s: nothing found to check\n", run->visitor->command);
-  return code < 0 ? code : exit_status(run->o, totals, run->documents > 0);
+  bool empty = !run->documents && !may_be_empty(run->o);
+  if (empty && !totals->errors) fprintf(stderr, "mlgate %s: nothing found to check\n", run->visitor->command);
+  if (code < 0) return code;
+  return mg_exit_status(totals->errors || empty, totals->outcomes[MG_OUT_DENY], totals->outcomes[MG_OUT_WARN],
+                        &run->o->warn_exit_code);
 }
 
 /* A report that is opened empties its file. */
