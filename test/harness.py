@@ -79,6 +79,16 @@ class Tap:
         else:
             self.result(name)
 
+    def run_each(self, subject, cases, place):
+        """Each case with a new place, which is called by the class; the names of the functions name the tests."""
+        for case in cases:
+            self.run(f"{subject}: {case.__name__.replace('_', ' ')}", self.run_in, place, case)
+
+    @staticmethod
+    def run_in(place, case, *args):
+        with place() as there:
+            case(there, *args)
+
     @staticmethod
     def note(text):
         print(f"# note: {text}")
@@ -90,6 +100,35 @@ class Tap:
     def finish(self):
         print(f"1..{self.count}")
         sys.exit(1 if self.failed else 0)
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+class Folder:
+    """Files of a test's own, for as long as a with statement."""
+
+    FILES = {}  # what is there at first: text by name
+
+    def __enter__(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="mlgate-test-")
+        for name, text in self.FILES.items():
+            self.write(name, text)
+        return self
+
+    def __exit__(self, *_):
+        self.folder.cleanup()
+
+    def path(self, name=""):
+        return os.path.join(self.folder.name, name)
+
+    def write(self, name, text):
+        os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
+        with open(self.path(name), "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+
+    def read(self, name):
+        with open(self.path(name), encoding="utf-8", newline="") as file:
+            return file.read()
 
 
 # --- YAML as the API server reads it ---------------------------------------------------------------------------------

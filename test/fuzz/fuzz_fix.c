@@ -41,39 +41,51 @@ static void check_comments(mg_str before, mg_str after) {
   }
 }
 
-/* Fixed once more, nothing changes. */
-static void check_again(unsigned pack, bool mend, mg_str text) {
+struct fixing {
   struct mg_judge judge;
   struct mg_judged file;
   struct mg_fixer fixer;
-  struct mg_err err = {0};
-  init(&judge, pack);
-  mg_fixer_init(&fixer, &judge, mend);
-  FUZZ_CHECK(mg_judge_text(&judge, "f", text, &file, &err) == 0 && file.read, "%s", err.text);
-  FUZZ_CHECK(mg_fixer_run(&fixer, &file, &err) == 0, "%s", err.text);
-  FUZZ_CHECK(mg_str_eq(file.source, text), "<%.*s> and then <%.*s>", MG_FMT(text), MG_FMT(file.source));
-  mg_fixer_fini(&fixer);
-  mg_judge_fini(&judge);
+  struct mg_err err;
+};
+
+static void begin(struct fixing *f, unsigned pack, bool mend, mg_str text) {
+  *f = (struct fixing){0};
+  init(&f->judge, pack);
+  mg_fixer_init(&f->fixer, &f->judge, mend);
+  FUZZ_CHECK(mg_judge_text(&f->judge, "f", text, &f->file, &f->err) == 0, "%s", f->err.text);
+}
+
+static void fix(struct fixing *f) {
+  FUZZ_CHECK(mg_fixer_run(&f->fixer, &f->file, &f->err) == 0, "%s", f->err.text);
+}
+
+static void end(struct fixing *f) {
+  mg_fixer_fini(&f->fixer);
+  mg_judge_fini(&f->judge);
+}
+
+/* Fixed once more, nothing changes. */
+static void check_again(unsigned pack, bool mend, mg_str text) {
+  struct fixing f;
+  begin(&f, pack, mend, text);
+  FUZZ_CHECK(f.file.read, "the fixed text was not read");
+  fix(&f);
+  FUZZ_CHECK(mg_str_eq(f.file.source, text), "<%.*s> and then <%.*s>", MG_FMT(text), MG_FMT(f.file.source));
+  end(&f);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   unsigned pack = (unsigned)(size % FUZZ_PACKS);
   bool mend = size / FUZZ_PACKS % 2;
   mg_str text = {(const char *)data, size};
-  struct mg_judge judge;
-  struct mg_judged file;
-  struct mg_fixer fixer;
-  struct mg_err err = {0};
-  init(&judge, pack);
-  mg_fixer_init(&fixer, &judge, mend);
-  FUZZ_CHECK(mg_judge_text(&judge, "f", text, &file, &err) == 0, "%s", err.text);
-  size_t errors = errors_in(&file);
-  if (file.read && !file.failed) {
-    FUZZ_CHECK(mg_fixer_run(&fixer, &file, &err) == 0, "%s", err.text);
-    check_comments(text, file.source);
-    if (errors_in(&file) == errors && !mg_str_eq(text, file.source)) check_again(pack, mend, file.source);
+  struct fixing f;
+  begin(&f, pack, mend, text);
+  size_t errors = errors_in(&f.file);
+  if (f.file.read && !f.file.failed) {
+    fix(&f);
+    check_comments(text, f.file.source);
+    if (errors_in(&f.file) == errors && !mg_str_eq(text, f.file.source)) check_again(pack, mend, f.file.source);
   }
-  mg_fixer_fini(&fixer);
-  mg_judge_fini(&judge);
+  end(&f);
   return 0;
 }

@@ -5,7 +5,6 @@ import os
 import resource
 import subprocess
 import sys
-import tempfile
 import xml.etree.ElementTree as ElementTree
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
@@ -84,34 +83,11 @@ BOTH = ["gpu-limits/gpuLimits", "companions/memory"]
 HEAD = "apiVersion: mlgate.dev/v1\nkind: Test\nmetadata: {name: t}\ncases:\n"
 
 
-class Folder:
-    """A folder of its own for each test."""
-
-    def __init__(self):
-        self.temporary = tempfile.TemporaryDirectory(prefix="mlgate-cases-")
-        for name, text in FILES.items():
-            self.write(name, text)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.temporary.cleanup()
-
-    def path(self, name):
-        return os.path.join(self.temporary.name, name)
-
-    def write(self, name, text):
-        os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
-        with open(self.path(name), "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-
-    def read(self, name):
-        with open(self.path(name), encoding="utf-8", newline="") as file:
-            return file.read()
+class Folder(harness.Folder):
+    FILES = FILES
 
     def run(self, *args, stdin=b"", env=None):
-        return harness.run(["test", "--policies", "policy.yaml", *args], cwd=self.temporary.name, stdin=stdin, env=env)
+        return harness.run(["test", "--policies", "policy.yaml", *args], cwd=self.path(), stdin=stdin, env=env)
 
     def report(self, *args):
         """(exit status, {case: result}, whole report)"""
@@ -247,7 +223,7 @@ def exits():
         status, out, err = folder.run("--update", "-", stdin=test_of(FAIL[0]).encode())
         expect(status == 2 and "standard input" in err, f"--update -: exit {status}: {out}{err}")
         expect(not os.path.exists(folder.path("-")), "--update makes a file that is called -")
-        status, out, err = harness.run(["test", "good.json"], cwd=folder.temporary.name, env={"MLGATE_POLICIES": "policy.yaml"})
+        status, out, err = harness.run(["test", "good.json"], cwd=folder.path(), env={"MLGATE_POLICIES": "policy.yaml"})
         expect(status == 0, f"MLGATE_POLICIES: exit {status}: {out}{err}")
 
 
@@ -274,7 +250,7 @@ def mistakes():
             folder.write("bad.yaml", HEAD + cases if cases[0] == "-" else HEAD.rstrip() + " " + cases)
             status, out, err = folder.run("bad.yaml")
             expect(status == 2 and f"bad.yaml:{words}" in err and not out, f"{cases!r}: exit {status}: {err}")
-            status, _, err = harness.run(["check", "--allow-empty", "--policies", "bad.yaml"], cwd=folder.temporary.name)
+            status, _, err = harness.run(["check", "--allow-empty", "--policies", "bad.yaml"], cwd=folder.path())
             expect(status == 2 and f"bad.yaml:{words}" in err, f"among policies: {cases!r}: exit {status}: {err}")
         for line, words in (("apiVersion: mlgate.dev/v2", "unknown version"), ("kind: Tset", 'did you mean "Test"?'),
                             ("metadata: {name: Bad_Name}", "is no DNS subdomain"), ("", 'lacks "apiVersion"')):

@@ -7,7 +7,6 @@ import random
 import select
 import subprocess
 import sys
-import tempfile
 import time
 
 import yaml
@@ -48,24 +47,10 @@ def pod(name, more=""):
             "    resources:\n      requests: {nvidia.com/gpu: 1}\n")
 
 
-class Folder:
-    def __enter__(self):
-        self.folder = tempfile.TemporaryDirectory(prefix="mlgate-input-")
-        self.write("policy/many.yaml", MANY)
-        self.write("policy/gpu.yaml", "apiVersion: mlgate.dev/v1\nkind: Policy\nmetadata: {name: gpu}\nspec:\n  rules:\n"
-                   "  - gpuLimits: {}\n  - sharedMemory: {sizeLimit: 1Gi}\n")
-        return self
-
-    def __exit__(self, *_):
-        self.folder.cleanup()
-
-    def path(self, name=""):
-        return os.path.join(self.folder.name, name)
-
-    def write(self, name, text):
-        os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
-        with open(self.path(name), "w", encoding="utf-8") as file:
-            file.write(text)
+class Folder(harness.Folder):
+    FILES = {"policy/many.yaml": MANY,
+             "policy/gpu.yaml": "apiVersion: mlgate.dev/v1\nkind: Policy\nmetadata: {name: gpu}\nspec:\n  rules:\n"
+                                "  - gpuLimits: {}\n  - sharedMemory: {sizeLimit: 1Gi}\n"}
 
     def check(self, *args, stdin=b""):
         return harness.run(["check", "--policies", "policy/gpu.yaml", *args], cwd=self.path(), stdin=stdin)
@@ -357,17 +342,12 @@ CASES = (same_report, wrong_jobs, input_among_files, reports_in_the_folder, prog
 def main():
     tap, folder = harness.Tap(), harness.shared("corpus")
 
-    def run(case, *args):
-        with Folder() as work:
-            case(work, *args)
-
-    for case in CASES:
-        tap.run(f"input: {case.__name__.replace('_', ' ')}", run, case)
-    tap.run("input: bounded memory", run, bounded_memory, tap)
+    tap.run_each("input", CASES, Folder)
+    tap.run("input: bounded memory", tap.run_in, Folder, bounded_memory, tap)
     if folder is None:
         tap.skip("input: the corpus", f"no folder {harness.SHARED}/corpus")
     else:
-        tap.run("input: findings of the corpus point at the right token", run, right_tokens, folder, tap)
+        tap.run("input: findings of the corpus point at the right token", tap.run_in, Folder, right_tokens, folder, tap)
         tap.run("input: what the corpus costs", costs, folder, tap)
     tap.finish()
 

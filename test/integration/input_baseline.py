@@ -4,7 +4,6 @@ mended is told of, and a baseline with a mistake is refused with its place."""
 import json
 import os
 import sys
-import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 import harness  # noqa: E402
@@ -43,27 +42,8 @@ def pod(name, namespace="ml", container="c", amount="requests"):
             f"  - name: {container}\n    image: i\n    resources:\n      {amount}: {{nvidia.com/gpu: 1}}\n")
 
 
-class Folder:
-    def __enter__(self):
-        self.folder = tempfile.TemporaryDirectory(prefix="mlgate-baseline-")
-        self.write("policy/all.yaml", POLICIES)
-        self.write("m/a.yaml", pod("a") + "---\n" + pod("b"))
-        return self
-
-    def __exit__(self, *_):
-        self.folder.cleanup()
-
-    def path(self, name):
-        return os.path.join(self.folder.name, name)
-
-    def write(self, name, text):
-        os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
-        with open(self.path(name), "w", encoding="utf-8") as file:
-            file.write(text)
-
-    def read(self, name):
-        with open(self.path(name), encoding="utf-8") as file:
-            return file.read()
+class Folder(harness.Folder):
+    FILES = {"policy/all.yaml": POLICIES, "m/a.yaml": pod("a") + "---\n" + pod("b")}
 
     def check(self, *args, more=("m",)):
         status, out, err = harness.run(["check", "--policies", "policy", "--format", "json", *args, *more], cwd=self.folder.name)
@@ -246,13 +226,7 @@ CASES = (hides_what_is_known, each_part_counts, new_findings_deny, moved_is_stil
 
 def main():
     tap = harness.Tap()
-
-    def run(case):
-        with Folder() as folder:
-            case(folder)
-
-    for case in CASES:
-        tap.run(f"baseline: {case.__name__.replace('_', ' ')}", run, case)
+    tap.run_each("baseline", CASES, Folder)
     tap.finish()
 
 

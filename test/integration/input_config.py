@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 import harness  # noqa: E402
@@ -13,27 +12,11 @@ POLICY = "apiVersion: mlgate.dev/v1\nkind: Policy\nmetadata: {name: NAME}\nspec:
 POD = "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: c, image: i}]}}\n"
 
 
-class Folder:
+class Folder(harness.Folder):
     """A repository with two policies and one Pod, and a folder beside it that is none."""
 
-    def __enter__(self):
-        self.folder = tempfile.TemporaryDirectory(prefix="mlgate-config-")
-        self.write("repo/.git/HEAD", "")
-        for name in ("one", "two"):
-            self.write(f"repo/rules/{name}.yaml", POLICY.replace("NAME", name))
-        self.write("repo/deep/er/pod.yaml", POD)
-        return self
-
-    def __exit__(self, *_):
-        self.folder.cleanup()
-
-    def path(self, name=""):
-        return os.path.join(self.folder.name, name)
-
-    def write(self, name, text):
-        os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
-        with open(self.path(name), "w", encoding="utf-8") as file:
-            file.write(text)
+    FILES = {"repo/.git/HEAD": "", "repo/deep/er/pod.yaml": POD,
+             **{f"repo/rules/{name}.yaml": POLICY.replace("NAME", name) for name in ("one", "two")}}
 
     def config(self, text, name="repo/.mlgate.yaml"):
         self.write(name, text)
@@ -179,13 +162,7 @@ CASES = (found_above, not_above_the_repository, what_wins, paths_start_from_the_
 
 def main():
     tap = harness.Tap()
-
-    def run(case):
-        with Folder() as folder:
-            case(folder)
-
-    for case in CASES:
-        tap.run(f"config: {case.__name__.replace('_', ' ')}", run, case)
+    tap.run_each("config", CASES, Folder)
     tap.finish()
 
 

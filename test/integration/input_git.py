@@ -347,13 +347,7 @@ CASES = (nothing_changed, only_deleted, one_object_of_a_file, lines_that_went, d
 
 def main():
     tap = harness.Tap()
-
-    def run(case):
-        with Repository() as repository:
-            case(repository)
-
-    for case in CASES:
-        tap.run(f"git-diff: {case.__name__.replace('_', ' ')}", run, case)
+    tap.run_each("git-diff", CASES, Repository)
     tap.finish()
 
 
