@@ -19,7 +19,8 @@ import yaml
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MLGATE = os.environ.get("MLGATE", os.path.join(TOP, "build", "mlgate"))
 BUILD = os.environ.get("MLGATE_BUILD", os.path.join(TOP, "build", "release"))
-SLOW = {"asan": 4, "tsan": 8, "coverage": 2}.get(os.path.basename(BUILD), 1)  # how much longer things may take in such a build
+# How much longer things may take in such a build, on such a machine.
+SLOW = {"asan": 4, "tsan": 8, "coverage": 2}.get(os.path.basename(BUILD), 1) * int(os.environ.get("PATIENCE", "1"))
 SHARED = os.environ.get("SHARED", os.path.join(os.path.dirname(TOP), "shared"))
 
 
