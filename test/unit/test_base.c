@@ -304,6 +304,27 @@ static void arena_doubles_a_large_block_without_leaving_copies(void **state) {
   mg_arena_fini(&arena);
 }
 
+static void arena_makes_room_for_items(void **state) {
+  (void)state;
+  struct mg_arena arena;
+  uint32_t *items = NULL;
+  size_t cap = 0, count = 0;
+  mg_arena_init(&arena, 100000, 0);
+  for (; count < 1000; count++) {
+    size_t before = cap;
+    items = mg_arena_room(&arena, items, &cap, count, sizeof *items);
+    assert_non_null(items);
+    assert_true(cap > count);
+    assert_true(cap == before || cap == 2 * before || !before);
+    items[count] = (uint32_t)count;
+  }
+  for (size_t i = 0; i < count; i++) assert_int_equal(items[i], i);
+  const size_t full = cap;
+  assert_null(mg_arena_room(&arena, items, &cap, cap, 100));
+  assert_int_equal(cap, full);
+  mg_arena_fini(&arena);
+}
+
 static void arena_prints(void **state) {
   (void)state;
   struct mg_arena arena;
@@ -459,6 +480,7 @@ int main(void) {
     cmocka_unit_test(budget_is_never_overdrawn),
     cmocka_unit_test(arena_reuses_what_a_reset_keeps),
     cmocka_unit_test(arena_grows_blocks),
+    cmocka_unit_test(arena_makes_room_for_items),
     cmocka_unit_test(arena_doubles_a_large_block_without_leaving_copies),
     cmocka_unit_test(arena_prints),
     cmocka_unit_test(buf_keeps_its_limit_exactly),

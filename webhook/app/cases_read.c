@@ -24,14 +24,10 @@ static void add_trouble(struct mg_cases *cases, const char *file, const struct m
 }
 
 static int add_test(struct mg_cases *cases, const struct mg_test *test, struct mg_case_file *file, struct mg_err *err) {
-  if (cases->count == cases->cap) {
-    size_t cap = cases->cap ? 2 * cases->cap : 32;
-    void *more = mg_arena_grow(&cases->arena, cases->tests, cases->cap * sizeof *cases->tests, cap * sizeof *cases->tests);
-    if (!more) return mg_err_set(err, MG_E_NOMEM, "out of memory");
-    cases->tests = more;
-    cases->cap = cap;
-  }
-  cases->tests[cases->count++] = (struct mg_case_test){*test, file};
+  struct mg_case_test *tests = mg_arena_room(&cases->arena, cases->tests, &cases->cap, cases->count, sizeof *tests);
+  if (!tests) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  cases->tests = tests;
+  tests[cases->count++] = (struct mg_case_test){*test, file};
   cases->cases += test->cases.count;
   if (cases->cases > MG_CASES_MAX) return mg_err_set(err, MG_E_LIMIT, "more than %d cases", MG_CASES_MAX);
   return 0;

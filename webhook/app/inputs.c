@@ -19,14 +19,10 @@ static int search(struct mg_inputs *inputs, const char *path, const struct level
 
 static int add(struct mg_inputs *inputs, const char *path, const char *problem, struct mg_err *err) {
   if (inputs->count >= MG_INPUT_MAX_FILES) return mg_err_set(err, MG_E_LIMIT, "more than %d files", MG_INPUT_MAX_FILES);
-  if (inputs->count == inputs->cap) {
-    size_t cap = inputs->cap ? 2 * inputs->cap : 64;
-    void *items = mg_arena_grow(inputs->arena, inputs->items, inputs->cap * sizeof *inputs->items, cap * sizeof *inputs->items);
-    if (!items) return mg_err_set(err, MG_E_NOMEM, "out of memory");
-    inputs->items = items;
-    inputs->cap = cap;
-  }
-  inputs->items[inputs->count++] = (struct mg_input){.path = path, .problem = problem};
+  struct mg_input *items = mg_arena_room(inputs->arena, inputs->items, &inputs->cap, inputs->count, sizeof *items);
+  if (!items) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  inputs->items = items;
+  items[inputs->count++] = (struct mg_input){.path = path, .problem = problem};
   return 0;
 }
 

@@ -102,7 +102,8 @@ struct mg_kind_row {
 
 struct mg_kind_table {
   struct mg_kind_row *rows;
-  uint32_t count, cap;
+  uint32_t count;
+  size_t cap;
 };
 
 extern const struct mg_field mg_kind_fields[]; /* of a WorkloadKind's spec */
