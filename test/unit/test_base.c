@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/utf8.h"
+#include "base/when.h"
 
 #define REPL "\xEF\xBF\xBD"
 
@@ -130,6 +131,16 @@ static void err_cuts_long_texts_between_characters(void **state) {
   text[MG_ERR_TEXT - 4] = '\0';
   mg_err_wrap(&err, "%s", text);
   assert_string_equal(err.text + MG_ERR_TEXT - 4, ": b");
+}
+
+/* --- when --- */
+
+static void when_is_written(void **state) {
+  (void)state;
+  char room[MG_WHEN_ROOM];
+  assert_string_equal(mg_when_text(0, room), "1970-01-01T00:00:00Z");
+  assert_string_equal(mg_when_text(1801440000, room), "2027-02-01T00:00:00Z");
+  assert_string_equal(mg_when_text(INT64_MAX, room), "?");
 }
 
 /* --- arena --- */
@@ -473,6 +484,7 @@ int main(void) {
     cmocka_unit_test(utf8_plain_stops_at_the_first_byte_that_matters),
     cmocka_unit_test(err_is_filled_and_wrapped),
     cmocka_unit_test(err_cuts_long_texts_between_characters),
+    cmocka_unit_test(when_is_written),
     cmocka_unit_test(arena_gives_aligned_memory_that_stays),
     cmocka_unit_test(arena_keeps_its_limit),
     cmocka_unit_test(arena_stays_failed_until_it_is_reset),

@@ -1,9 +1,9 @@
 /* mlgate certs: a certificate authority and a server certificate, for clusters without a tool of their own. */
 #include <stdio.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include "app/command.h"
+#include "base/when.h"
 #include "certs/certs.h"
 #include "cluster/api.h"
 
@@ -129,14 +129,6 @@ static void put_place(struct mg_buf *out, const struct mg_certs_place *place) {
   else mg_buf_printf(out, "secret %s/%s: ", place->ns, place->secret);
 }
 
-static void put_time(struct mg_buf *out, int64_t unix_time) {
-  time_t t = (time_t)unix_time;
-  struct tm tm;
-  char text[32] = "?";
-  if (gmtime_r(&t, &tm)) (void)strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
-  mg_buf_printf(out, "%s\n", text);
-}
-
 static void put_report(struct mg_buf *out, const struct mg_certs_place *place, const struct mg_certs_report *report) {
   static const struct {
     unsigned did;
@@ -161,8 +153,8 @@ static void put_report(struct mg_buf *out, const struct mg_certs_place *place, c
     mg_buf_lit(out, "nothing to do\n");
   }
   if (place->n_hooks) mg_buf_printf(out, "webhook configurations whose caBundle was written: %u\n", report->patched);
-  mg_buf_printf(out, "next due: %s, ", nexts[report->next]);
-  put_time(out, report->due);
+  char room[MG_WHEN_ROOM];
+  mg_buf_printf(out, "next due: %s, %s\n", nexts[report->next], mg_when_text(report->due, room));
 }
 
 static int tell(struct work *w, const struct mg_certs_report *report, bool files) {
