@@ -4,9 +4,6 @@
 #include "doc/yaml.h"
 #include "policy/documents.h"
 
-#define DEPTH 256
-#define CELLS 4000000
-
 mg_str mg_case_path(struct mg_arena *arena, const struct mg_case_file *file, mg_str name) {
   const char *slash = strrchr(file->path, '/');
   if (name.n && name.p[0] == '/') return mg_arena_dup(arena, name);
@@ -71,7 +68,7 @@ static void tell_duplicates(struct mg_cases *cases, const struct mg_case_file *f
 static int read_file(struct mg_cases *cases, const struct mg_input *input, struct mg_buf *buf, struct mg_err *err) {
   struct mg_err why = {0};
   struct mg_file_doc *docs = NULL;
-  struct mg_read how = {.limits = {MG_INPUT_MAX_BYTES, DEPTH, CELLS}, .file = input->path, .last_wins = true};
+  struct mg_read how = mg_manifest_reading(input->path);
   int code = input->problem ? mg_err_set(&why, MG_E_IO, "%s", input->problem) : mg_input_read(input->path, buf, &why);
   if (code < 0) {
     add_trouble(cases, input->path, &why);

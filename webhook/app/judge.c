@@ -240,8 +240,7 @@ static int judge_documents(struct document *d, const struct mg_input *input, str
 
 static void judge_source(struct mg_judge *judge, const struct mg_input *input, struct mg_judged *file) {
   struct mg_err err = {0};
-  struct mg_read how = {
-      .limits = {MG_INPUT_MAX_BYTES, MG_JUDGE_DEPTH, MG_JUDGE_CELLS}, .file = file->path, .last_wins = true};
+  struct mg_read how = mg_manifest_reading(file->path);
   struct document document = {.judge = judge, .file = file};
   if (mg_yaml_read(&file->docs, &judge->arena, file->source, &how, &err) < 0)
     add_error(judge, file, err.line, err.column, mg_str_of(err.text));
@@ -287,7 +286,7 @@ static int keep_standard(struct mg_judge *judge, const char *path, struct mg_err
 int mg_judge_ask(struct mg_judge *judge, const struct mg_input *input, struct mg_err *err) {
   struct mg_file_doc *docs = NULL;
   struct mg_err why = {0};
-  struct mg_read how = {.limits = {MG_INPUT_MAX_BYTES, MG_JUDGE_DEPTH, MG_JUDGE_CELLS}, .file = input->path, .last_wins = true};
+  struct mg_read how = mg_manifest_reading(input->path);
   struct mg_object_visitor visitor = judge->visitor;
   visitor.ctx = judge, visitor.object = ask_object, visitor.skipped = ask_nothing, visitor.error = ask_on;
   mg_arena_reset(&judge->arena);
