@@ -1,5 +1,4 @@
-/* Manifests, indexes and configs into facts: reference image-registry.md sections 1.2 to 1.5 and the rows of section 8 that need
- * no network. */
+/* Manifests, indexes and configs into facts. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -4,7 +4,7 @@
 
 enum mg_exit { MG_EXIT_OK, MG_EXIT_DENIED, MG_EXIT_USAGE, MG_EXIT_INPUT };
 
-/* Of what was judged: 3 beats 1 beats --warn-exit-code (contract section 8). */
+/* Of what was judged: 3 beats 1 beats --warn-exit-code. */
 static inline int mg_exit_status(bool bad_input, uint64_t denied, uint64_t warned, const struct mg_opt_int *warn_code) {
   if (bad_input) return MG_EXIT_INPUT;
   if (denied) return MG_EXIT_DENIED;

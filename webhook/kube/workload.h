@@ -1,5 +1,4 @@
-/* The workload table: where each kind keeps its pod templates, as data (contract section 5, reference ml-workloads.md section 1).
- */
+/* The workload table: where each kind keeps its pod templates, as data. */
 #pragma once
 #include "doc/decode.h"
 
