@@ -315,7 +315,7 @@ static void on_account(void *ctx, const struct mg_transfer_reply *reply) {
   if (result == MG_PULL_READ) {
     if (read_json(&doc, &arena, reply->body)) {
       mg_node list = MG_GET(mg_root(&doc), "imagePullSecrets");
-      for (mg_node n = mg_is(list, MG_ARRAY) ? mg_first(list) : (mg_node){0}; n.at; n = mg_next(n)) {
+      for (mg_node n = mg_first(mg_as(list, MG_ARRAY)); n.at; n = mg_next(n)) {
         mg_str name = mg_string(MG_GET(n, "name"));
         if (mg_name_is_dns_subdomain(name)) add(p, mg_arena_dup(&p->arena, name));
       }

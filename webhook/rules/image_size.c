@@ -115,7 +115,7 @@ static bool has_name(const struct mg_container *c, const char *name) {
 /* Its args link the image's models into a volume, and wait. */
 static bool links_models(const struct mg_container *c) {
   mg_node args = MG_GET(c->node, "args");
-  for (mg_node n = mg_is(args, MG_ARRAY) ? mg_first(args) : (mg_node){0}; n.at; n = mg_next(n)) {
+  for (mg_node n = mg_first(mg_as(args, MG_ARRAY)); n.at; n = mg_next(n)) {
     mg_str text = mg_string(n);
     if (mg_str_has(text, MG_S("/proc/$")) && mg_str_has(text, MG_S("/root/models")) && mg_str_has(text, MG_S("sleep infinity")))
       return true;
@@ -154,7 +154,7 @@ static mg_str pinned_by_affinity(const struct mg_pod *pod) {
   mg_node terms = MG_GET(required, "nodeSelectorTerms");
   if (!mg_is(terms, MG_ARRAY) || mg_count(terms) != 1) return (mg_str){0};
   mg_node expressions = MG_GET(mg_first(terms), "matchExpressions");
-  for (mg_node e = mg_is(expressions, MG_ARRAY) ? mg_first(expressions) : (mg_node){0}; e.at; e = mg_next(e)) {
+  for (mg_node e = mg_first(mg_as(expressions, MG_ARRAY)); e.at; e = mg_next(e)) {
     mg_node values = MG_GET(e, "values");
     if (mg_str_is(mg_string(MG_GET(e, "key")), "kubernetes.io/arch") && mg_str_is(mg_string(MG_GET(e, "operator")), "In") &&
         mg_is(values, MG_ARRAY) && mg_count(values) == 1)
@@ -438,7 +438,7 @@ static bool is_judged(struct mg_run *run, const struct params *p, struct mg_pod 
  * names none then has none. */
 static void name_secrets(struct mg_run *run, const struct mg_pod *pod, struct mg_image_query *ret) {
   mg_node list = MG_GET(pod->spec, "imagePullSecrets");
-  uint32_t count = mg_is(list, MG_ARRAY) ? mg_count(list) : 0;
+  uint32_t count = mg_count(mg_as(list, MG_ARRAY));
   mg_str *names = count ? MG_NEW_N(mg_run_arena(run), mg_str, count) : NULL;
   for (mg_node n = names ? mg_first(list) : (mg_node){0}; n.at; n = mg_next(n))
     names[ret->secret_count++] = mg_string(MG_GET(n, "name"));
