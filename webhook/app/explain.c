@@ -83,7 +83,7 @@ static int explain_with_policies(struct mg_buf *out, const struct explain_option
   struct stat info;
   bool workloads = strcmp(word, "workloads") == 0, accelerators = strcmp(word, "accelerators") == 0;
   size_t first = strcmp(word, "object") == 0 && args->count > 1 ? 1 : 0;
-  if (!workloads && !accelerators && !first && strcmp(word, "-") != 0 && stat(word, &info) != 0) return unknown(word);
+  if (!workloads && !accelerators && !first && !mg_is_standard(word) && stat(word, &info) != 0) return unknown(word);
   if (mg_load_policies(&o->files, &snapshot) < 0) return MG_EXIT_USAGE;
   if (workloads) mg_explain_workloads(out, snapshot);
   else if (accelerators) mg_explain_accelerators(out, snapshot);

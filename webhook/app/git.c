@@ -304,7 +304,7 @@ static bool is_below(mg_str top, const char *real) {
 static int check_paths(const struct mg_changes *c, const char *const *paths, size_t count, struct mg_err *err) {
   char real[PATH_MAX];
   for (size_t i = 0; i < count; i++) {
-    if (strcmp(paths[i], "-") == 0) return mg_err_set(err, MG_E_USAGE, "standard input is in no commit");
+    if (mg_is_standard(paths[i])) return mg_err_set(err, MG_E_USAGE, "standard input is in no commit");
     if (realpath(paths[i], real) && !is_below(c->top, real))
       return mg_err_set(err, MG_E_USAGE, "%s is outside the repository %s", paths[i], c->top.p);
   }

@@ -28,6 +28,11 @@ struct mg_input {
   const struct mg_changed *changed;
 };
 
+/* Standard input, where it is named as a file. */
+static inline bool mg_is_standard(const char *path) {
+  return strcmp(path, "-") == 0;
+}
+
 struct mg_inputs {
   struct mg_arena *arena;
   struct mg_input *items;

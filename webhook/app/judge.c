@@ -212,7 +212,7 @@ static bool counts_whole(mg_node root) {
 static int judge_document(struct document *d, mg_node root, bool whole_file, struct mg_err *err) {
   struct mg_object_visitor visitor = d->judge->visitor;
   d->all = whole_file;
-  d->path = strcmp(d->file->path, "-") == 0 ? template_of(&d->judge->arena, root, d->file->path) : d->file->path;
+  d->path = mg_is_standard(d->file->path) ? template_of(&d->judge->arena, root, d->file->path) : d->file->path;
   if (!is_changed(d, root)) {
     drop_duplicates(d, root);
     return 0;
@@ -270,14 +270,14 @@ static int ask_on(void *ctx, mg_node at, const char *message) {
 
 /* Standard input can be read only once. */
 static int read_input(struct mg_judge *judge, const char *path, struct mg_err *err) {
-  if (strcmp(path, "-") != 0 || !judge->standard.p) return mg_input_read(path, &judge->text, err);
+  if (!mg_is_standard(path) || !judge->standard.p) return mg_input_read(path, &judge->text, err);
   judge->text.n = 0;
   mg_buf_put(&judge->text, judge->standard);
   return judge->text.failed ? mg_err_set(err, MG_E_NOMEM, "out of memory") : 0;
 }
 
 static int keep_standard(struct mg_judge *judge, const char *path, struct mg_err *err) {
-  if (strcmp(path, "-") != 0 || judge->standard.p) return 0;
+  if (!mg_is_standard(path) || judge->standard.p) return 0;
   judge->standard = mg_arena_dup(&judge->keep, mg_buf_str(&judge->text));
   return judge->standard.p ? 0 : mg_err_set(err, MG_E_NOMEM, "out of memory");
 }
