@@ -10,24 +10,11 @@
 
 #include "base/buf.h"
 #include "registry/weights.h"
+#include "unit/scratch.h"
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 #define TEN "0123456789"
 #define FIFTY TEN TEN TEN TEN TEN
-
-static struct mg_arena arena;
-
-static int set_up(void **state) {
-  (void)state;
-  mg_arena_init(&arena, (size_t)64 << 20, 0);
-  return 0;
-}
-
-static int tear_down(void **state) {
-  (void)state;
-  mg_arena_fini(&arena);
-  return 0;
-}
 
 static void test_clean(void **state) {
   static const struct {
