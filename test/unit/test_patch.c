@@ -8,6 +8,7 @@
 
 #include "doc/json.h"
 #include "doc/patch.h"
+#include "unit/chance.h"
 #include "unit/scratch.h"
 
 static mg_str written(mg_node n) {
@@ -324,21 +325,14 @@ static void running_out_of_memory_is_told(void **state) {
 
 /* --- random edits of random documents --- */
 
-static uint32_t seed;
-
-static uint32_t pick(uint32_t below) {
-  seed = seed * 1664525 + 1013904223;
-  return (seed >> 8) % below;
-}
-
 static const char *const keys[] = {"a", "b", "c/d", "~", "~1", "", "\"", "\\", "0", "-", "\xC3\xA9", "\n"};
 #define KEYS (uint32_t)(sizeof(keys) / sizeof(keys[0]))
 
 static void put_random(struct mg_buf *buf, uint32_t depth) {
   static const char *const scalars[] = {"1", "-2.5", "true", "false", "null", "\"x\"", "\"\\u00e9\"", " 7 "};
-  uint32_t kind = depth ? pick(4) : 0, count = pick(5);
+  uint32_t kind = depth ? random_below(4) : 0, count = random_below(5);
   if (kind < 2) {
-    mg_buf_put(buf, mg_str_of(scalars[pick(8)]));
+    mg_buf_put(buf, mg_str_of(scalars[random_below(8)]));
   } else if (kind == 2) {
     mg_buf_lit(buf, "[");
     for (uint32_t i = 0; i < count; i++) {
@@ -348,7 +342,7 @@ static void put_random(struct mg_buf *buf, uint32_t depth) {
     mg_buf_lit(buf, " ]");
   } else {
     mg_buf_lit(buf, "{ ");
-    uint32_t at = pick(KEYS);
+    uint32_t at = random_below(KEYS);
     for (uint32_t i = 0; i < count; i++) {
       if (i) mg_buf_lit(buf, ", ");
       mg_buf_json(buf, mg_str_of(keys[(at + i) % KEYS]));
@@ -360,9 +354,9 @@ static void put_random(struct mg_buf *buf, uint32_t depth) {
 }
 
 static mg_node random_place(mg_node at) {
-  for (uint32_t count; (count = mg_count(at)) > 0 && pick(4) > 0;) {
+  for (uint32_t count; (count = mg_count(at)) > 0 && random_below(4) > 0;) {
     mg_node child = mg_first(at);
-    for (uint32_t i = pick(count); i > 0; i--) child = mg_next(child);
+    for (uint32_t i = random_below(count); i > 0; i--) child = mg_next(child);
     mg_node value = mg_is(child, MG_KEY) ? mg_value(child) : child;
     if (mg_kind_of(value) < MG_ARRAY) break;
     at = value;
@@ -372,7 +366,7 @@ static mg_node random_place(mg_node at) {
 
 static mg_node random_value(mg_node root, mg_node *kept) {
   struct mg_buf buf;
-  switch (pick(7)) {
+  switch (random_below(7)) {
   case 0: return mg_make(root.doc, MG_OBJECT);
   case 1: return mg_make(root.doc, MG_ARRAY);
   case 2: return mg_make_copy(root.doc, random_place(root));
@@ -387,13 +381,13 @@ static mg_node random_value(mg_node root, mg_node *kept) {
 }
 
 static void random_edit(struct mg_patch *patch, mg_node root, mg_node *kept) {
-  mg_node at = pick(8) ? random_place(root) : *kept;
-  mg_str key = mg_str_of(keys[pick(KEYS)]);
-  switch (pick(5)) {
+  mg_node at = random_below(8) ? random_place(root) : *kept;
+  mg_str key = mg_str_of(keys[random_below(KEYS)]);
+  switch (random_below(5)) {
   case 0: mg_patch_remove(patch, at, key); break;
-  case 1: mg_patch_child(patch, at, key, pick(2) ? MG_OBJECT : MG_ARRAY); break;
+  case 1: mg_patch_child(patch, at, key, random_below(2) ? MG_OBJECT : MG_ARRAY); break;
   case 2: mg_patch_append(patch, at, random_value(root, kept)); break;
-  case 3: mg_patch_insert(patch, at, pick(4), random_value(root, kept)); break;
+  case 3: mg_patch_insert(patch, at, random_below(4), random_value(root, kept)); break;
   default: mg_patch_set(patch, at, key, random_value(root, kept)); break;
   }
 }
@@ -401,7 +395,7 @@ static void random_edit(struct mg_patch *patch, mg_node root, mg_node *kept) {
 static void random_patches_give_the_tree(void **state) {
   (void)state;
   for (uint32_t round = 0; round < 4000; round++) {
-    seed = round * 7919 + 1;
+    dice = round * 7919 + 1;
     mg_arena_reset(&arena);
     struct mg_buf buf;
     mg_buf_init(&buf, &arena, 100000);
@@ -413,7 +407,7 @@ static void random_patches_give_the_tree(void **state) {
     mg_node root = json_of(mg_buf_str(&buf)), kept = root;
     struct mg_patch patch;
     mg_patch_init(&patch, &arena, root);
-    for (uint32_t edits = pick(12); edits > 0 && root.doc->count < 2000; edits--) {
+    for (uint32_t edits = random_below(12); edits > 0 && root.doc->count < 2000; edits--) {
       random_edit(&patch, root, &kept);
       if (round % 4 == 0) check_promise(mg_buf_str(&buf), &patch, root);
     }
