@@ -35,6 +35,13 @@ static void str_searches(void **state) {
   assert_int_equal(mg_str_find(MG_S("abc"), 'c'), 2);
   assert_int_equal(mg_str_find(MG_S("abc"), 'd'), 3);
   assert_int_equal(mg_str_find((mg_str){0}, 'd'), 0);
+  mg_str rest = MG_S("a,,b");
+  assert_str(mg_str_cut(&rest, ','), "a");
+  assert_str(mg_str_cut(&rest, ','), "");
+  assert_str(rest, "b");
+  assert_str(mg_str_cut(&rest, ','), "b");
+  assert_int_equal(rest.n, 0);
+  assert_str(mg_str_cut(&rest, ','), "");
   assert_int_equal(mg_str_find(MG_S("a\0b"), 'b'), 2);
   assert_true(mg_str_has(MG_S("a\0bc"), MG_S("\0b")));
   assert_true(mg_str_has(MG_S("abc"), MG_S("")));

@@ -42,12 +42,10 @@ static size_t count_of(const struct told *t, size_t from, size_t to, enum mg_cas
 /* ---- text ---- */
 
 static void put_indented(struct mg_buf *out, mg_str lines) {
-  for (mg_str rest = lines; rest.n;) {
-    mg_str line = {rest.p, mg_str_find(rest, '\n')};
+  while (lines.n) {
     mg_buf_lit(out, "    ");
-    mg_buf_put(out, line);
+    mg_buf_put(out, mg_str_cut(&lines, '\n'));
     mg_buf_byte(out, '\n');
-    rest = mg_str_from(rest, line.n + 1);
   }
 }
 

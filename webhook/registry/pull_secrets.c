@@ -251,12 +251,12 @@ static void read_token(struct mg_pulling *p) {
 }
 
 static void split_key(struct mg_pulling *p) {
-  size_t n = mg_str_find(p->key, '\n');
-  p->ns = (mg_str){p->key.p, n};
-  for (mg_str rest = mg_str_from(p->key, n + 1); rest.n; rest = mg_str_from(rest, n + 1)) {
-    n = mg_str_find(rest, '\n');
-    if (rest.p[0] == 'A') p->account = (mg_str){rest.p + 2, n - 2};
-    else add(p, (mg_str){rest.p + 2, n - 2});
+  mg_str rest = p->key;
+  p->ns = mg_str_cut(&rest, '\n');
+  while (rest.n) {
+    mg_str line = mg_str_cut(&rest, '\n'), name = mg_str_from(line, 2);
+    if (line.p[0] == 'A') p->account = name;
+    else add(p, name);
   }
 }
 
