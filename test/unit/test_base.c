@@ -464,6 +464,7 @@ static void buf_clean_shows_what_hides(void **state) {
   check_put(mg_buf_clean, MG_S("\xE2\x81\xA5\xE2\x81\xA6\xE2\x81\xA9\xE2\x81\xAA"), "\xE2\x81\xA5" REPL REPL "\xE2\x81\xAA");
   check_put(mg_buf_clean, MG_S("\xEF\xBB\xBFx\xFFy"), REPL "x" REPL "y");
   check_put(mg_buf_clean, MG_S("\"\\ gr\xC3\xBC\xC3\x9F"), "\"\\ gr\xC3\xBC\xC3\x9F");
+  check_put(mg_buf_json_clean, MG_S("a\x1B\"\n"), "\"a" REPL "\\\"" REPL "\"");
 }
 
 static void buf_base64_pads(void **state) {

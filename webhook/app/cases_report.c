@@ -202,12 +202,8 @@ static void as_junit(struct mg_buf *out, const struct told *t) {
 /* ---- JSON ---- */
 
 static void put_json(struct mg_buf *out, const char *key, mg_str value) {
-  MG_BUF_AUTO clean;
   mg_buf_printf(out, ",\"%s\":", key);
-  mg_buf_init(&clean, NULL, TEXT_MAX);
-  mg_buf_clean(&clean, value);
-  out->failed |= clean.failed;
-  mg_buf_json(out, mg_buf_str(&clean));
+  mg_buf_json_clean(out, value);
 }
 
 static void json_problem(struct mg_buf *out, const struct mg_case_problem *p) {
