@@ -118,12 +118,6 @@ static int find_place(struct work *w, bool writes) {
   return mg_api_open(&o->api, &w->place.api, &w->err);
 }
 
-static bool print(struct mg_buf *text) {
-  bool good = !text->failed && fwrite(text->p ? text->p : "", 1, text->n, stdout) == text->n && fflush(stdout) == 0;
-  if (!good) perror("mlgate certs: standard output");
-  return good;
-}
-
 static void put_place(struct mg_buf *out, const struct mg_certs_place *place) {
   if (place->dir) mg_buf_printf(out, "%s: ", place->dir);
   else mg_buf_printf(out, "secret %s/%s: ", place->ns, place->secret);
@@ -163,7 +157,7 @@ static int tell(struct work *w, const struct mg_certs_report *report, bool files
   const char *dir = w->place.dir;
   if (files && dir) mg_buf_printf(&text, "%s/ca.crt\n%s/tls.crt\n%s/tls.key\n", dir, dir, dir);
   else put_report(&text, &w->place, report);
-  return print(&text) ? MG_EXIT_OK : MG_EXIT_USAGE;
+  return mg_command_print("mlgate certs", &text);
 }
 
 /* A run that failed may have done something all the same. */
@@ -193,8 +187,8 @@ static int show(struct work *w) {
   mg_buf_init(&text, NULL, SHOW_MAX);
   int code = mg_certs_show(&w->place, w->request.now, &text, &good, &w->err);
   if (code < 0) return code;
-  if (!print(&text)) return MG_EXIT_USAGE;
-  return good ? MG_EXIT_OK : MG_EXIT_DENIED;
+  int printed = mg_command_print("mlgate certs", &text);
+  return printed == MG_EXIT_OK && !good ? MG_EXIT_DENIED : printed;
 }
 
 static int run(const void *given, const struct mg_strings *args) {

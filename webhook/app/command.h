@@ -25,8 +25,9 @@ struct mg_command {
 /* All of them, in the order in which they are listed to people; NULL-terminated. */
 extern const struct mg_command *const mg_commands[];
 
-/* Writes the text to standard output, whole or with a word of what is wrong; the result is the exit status. */
-int mg_command_print(const struct mg_buf *text);
+/* Writes the text to standard output, whole or with a word of what is wrong, in the name of `who` ("mlgate schema"); the result
+ * is the exit status. */
+int mg_command_print(const char *who, const struct mg_buf *text);
 
 extern const struct mg_command mg_command_serve;
 extern const struct mg_command mg_command_check;

@@ -1,7 +1,6 @@
 /* mlgate explain: what a rule type does, what the tables say, what mlgate sees in a manifest. */
 #include "app/explain.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -103,11 +102,8 @@ static int run(const void *given, const struct mg_strings *args) {
     fprintf(stderr, "mlgate explain: out of memory, or more than %zu MiB to say\n", MG_EXPLAIN_MAX >> 20);
     return MG_EXIT_USAGE;
   }
-  if (out.n && (fwrite(out.p, 1, out.n, stdout) != out.n || fflush(stdout) != 0)) {
-    fprintf(stderr, "mlgate explain: standard output: %s\n", strerror(errno));
-    return MG_EXIT_USAGE;
-  }
-  return status;
+  int printed = mg_command_print("mlgate explain", &out);
+  return printed == MG_EXIT_OK ? status : printed;
 }
 
 const struct mg_command mg_command_explain = {
