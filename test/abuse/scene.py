@@ -12,7 +12,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "integration"))
 import harness  # noqa: E402
-from reload import Place, pair  # noqa: E402
+from reload import Place, pair, use_pair  # noqa: E402
 from harness import Mismatch, expect  # noqa: E402,F401
 
 TOOLS = os.environ.get("ABUSE_TOOLS", os.path.join(harness.TOP, "build", "abuse"))
@@ -105,11 +105,7 @@ class Mounted(Gate):
                 os.unlink(link)
 
     def command(self):
-        command = super().command()
-        for option in ("--tls-cert", "--tls-key"):
-            at = command.index(option) + 1
-            command[at] = os.path.join(self.pair_place.folder, os.path.basename(command[at]))
-        return command
+        return use_pair(super().command(), self.pair_place)
 
     def generation(self):
         return int(re.search(r"generation (\d+)", self.get("/readyz?verbose")[1].decode()).group(1))

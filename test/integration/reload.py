@@ -56,6 +56,14 @@ def pair(folder):
         return {"tls.crt": cert.read(), "tls.key": key.read()}
 
 
+def use_pair(command, place):
+    """The command of a server, with the certificate and key of that volume."""
+    for option in ("--tls-cert", "--tls-key"):
+        at = command.index(option) + 1
+        command[at] = os.path.join(place.folder, os.path.basename(command[at]))
+    return command
+
+
 class Reloading(harness.Server):
     """A server whose policies and certificate are mounted in a folder of its own."""
 
@@ -69,11 +77,7 @@ class Reloading(harness.Server):
         self.policy_place.write({"memory.yaml": text.replace("ACTION", action).encode()})
 
     def command(self):
-        command = super().command()
-        for option in ("--tls-cert", "--tls-key"):
-            at = command.index(option) + 1
-            command[at] = os.path.join(self.pair_place.folder, os.path.basename(command[at]))
-        return command
+        return use_pair(super().command(), self.pair_place)
 
     def verbose(self):
         return self.get("/readyz?verbose")[1].decode()

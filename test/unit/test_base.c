@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/utf8.h"
+#include "base/when.h"
 
 #define REPL "\xEF\xBF\xBD"
 
@@ -34,6 +35,13 @@ static void str_searches(void **state) {
   assert_int_equal(mg_str_find(MG_S("abc"), 'c'), 2);
   assert_int_equal(mg_str_find(MG_S("abc"), 'd'), 3);
   assert_int_equal(mg_str_find((mg_str){0}, 'd'), 0);
+  mg_str rest = MG_S("a,,b");
+  assert_str(mg_str_cut(&rest, ','), "a");
+  assert_str(mg_str_cut(&rest, ','), "");
+  assert_str(rest, "b");
+  assert_str(mg_str_cut(&rest, ','), "b");
+  assert_int_equal(rest.n, 0);
+  assert_str(mg_str_cut(&rest, ','), "");
   assert_int_equal(mg_str_find(MG_S("a\0b"), 'b'), 2);
   assert_true(mg_str_has(MG_S("a\0bc"), MG_S("\0b")));
   assert_true(mg_str_has(MG_S("abc"), MG_S("")));
@@ -130,6 +138,16 @@ static void err_cuts_long_texts_between_characters(void **state) {
   text[MG_ERR_TEXT - 4] = '\0';
   mg_err_wrap(&err, "%s", text);
   assert_string_equal(err.text + MG_ERR_TEXT - 4, ": b");
+}
+
+/* --- when --- */
+
+static void when_is_written(void **state) {
+  (void)state;
+  char room[MG_WHEN_ROOM];
+  assert_string_equal(mg_when_text(0, room), "1970-01-01T00:00:00Z");
+  assert_string_equal(mg_when_text(1801440000, room), "2027-02-01T00:00:00Z");
+  assert_string_equal(mg_when_text(INT64_MAX, room), "?");
 }
 
 /* --- arena --- */
@@ -304,6 +322,27 @@ static void arena_doubles_a_large_block_without_leaving_copies(void **state) {
   mg_arena_fini(&arena);
 }
 
+static void arena_makes_room_for_items(void **state) {
+  (void)state;
+  struct mg_arena arena;
+  uint32_t *items = NULL;
+  size_t cap = 0, count = 0;
+  mg_arena_init(&arena, 100000, 0);
+  for (; count < 1000; count++) {
+    size_t before = cap;
+    items = mg_arena_room(&arena, items, &cap, count, sizeof *items);
+    assert_non_null(items);
+    assert_true(cap > count);
+    assert_true(cap == before || cap == 2 * before || !before);
+    items[count] = (uint32_t)count;
+  }
+  for (size_t i = 0; i < count; i++) assert_int_equal(items[i], i);
+  const size_t full = cap;
+  assert_null(mg_arena_room(&arena, items, &cap, cap, 100));
+  assert_int_equal(cap, full);
+  mg_arena_fini(&arena);
+}
+
 static void arena_prints(void **state) {
   (void)state;
   struct mg_arena arena;
@@ -425,6 +464,7 @@ static void buf_clean_shows_what_hides(void **state) {
   check_put(mg_buf_clean, MG_S("\xE2\x81\xA5\xE2\x81\xA6\xE2\x81\xA9\xE2\x81\xAA"), "\xE2\x81\xA5" REPL REPL "\xE2\x81\xAA");
   check_put(mg_buf_clean, MG_S("\xEF\xBB\xBFx\xFFy"), REPL "x" REPL "y");
   check_put(mg_buf_clean, MG_S("\"\\ gr\xC3\xBC\xC3\x9F"), "\"\\ gr\xC3\xBC\xC3\x9F");
+  check_put(mg_buf_json_clean, MG_S("a\x1B\"\n"), "\"a" REPL "\\\"" REPL "\"");
 }
 
 static void buf_base64_pads(void **state) {
@@ -452,6 +492,7 @@ int main(void) {
     cmocka_unit_test(utf8_plain_stops_at_the_first_byte_that_matters),
     cmocka_unit_test(err_is_filled_and_wrapped),
     cmocka_unit_test(err_cuts_long_texts_between_characters),
+    cmocka_unit_test(when_is_written),
     cmocka_unit_test(arena_gives_aligned_memory_that_stays),
     cmocka_unit_test(arena_keeps_its_limit),
     cmocka_unit_test(arena_stays_failed_until_it_is_reset),
@@ -459,6 +500,7 @@ int main(void) {
     cmocka_unit_test(budget_is_never_overdrawn),
     cmocka_unit_test(arena_reuses_what_a_reset_keeps),
     cmocka_unit_test(arena_grows_blocks),
+    cmocka_unit_test(arena_makes_room_for_items),
     cmocka_unit_test(arena_doubles_a_large_block_without_leaving_copies),
     cmocka_unit_test(arena_prints),
     cmocka_unit_test(buf_keeps_its_limit_exactly),

@@ -7,20 +7,7 @@
 
 #include "doc/json.h"
 #include "doc/patch.h"
-
-static struct mg_arena arena;
-
-static int set_up(void **state) {
-  (void)state;
-  mg_arena_init(&arena, (size_t)256 << 20, 0);
-  return 0;
-}
-
-static int tear_down(void **state) {
-  (void)state;
-  mg_arena_fini(&arena);
-  return 0;
-}
+#include "unit/scratch.h"
 
 static mg_node read_as(const char *file, const char *text) {
   struct mg_doc *doc = MG_NEW(&arena, struct mg_doc);

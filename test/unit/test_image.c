@@ -1,4 +1,4 @@
-/* kube/image.c against the table of reference image-registry.md section 2.5. */
+/* kube/image.c against what container runtimes make of a reference. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

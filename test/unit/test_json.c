@@ -7,20 +7,7 @@
 #include <jansson.h>
 
 #include "doc/json.h"
-
-static struct mg_arena arena;
-
-static int set_up(void **state) {
-  (void)state;
-  mg_arena_init(&arena, (size_t)512 << 20, (size_t)1 << 20);
-  return 0;
-}
-
-static int tear_down(void **state) {
-  (void)state;
-  mg_arena_fini(&arena);
-  return 0;
-}
+#include "unit/scratch.h"
 
 static const struct mg_limits wide = {(size_t)64 << 20, 1000, 10000000};
 

@@ -1,5 +1,4 @@
-/* Manifests, indexes and configs into facts: reference image-registry.md sections 1.2 to 1.5 and the rows of section 8 that need
- * no network. */
+/* Manifests, indexes and configs into facts. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +10,7 @@
 
 #include "base/buf.h"
 #include "registry/manifest.h"
+#include "unit/chance.h"
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 #define HEX16 "0123456789abcdef"
@@ -524,23 +524,13 @@ static void test_digests(void **state) {
 
 /* --- whatever comes in ------------------------------------------------------------------------------------------------------ */
 
-static uint32_t seed = 20260102;
-
-static uint32_t random_below(uint32_t n) {
-  seed ^= seed << 13;
-  seed ^= seed >> 17;
-  seed ^= seed << 5;
-  return seed % n;
-}
-
 static void test_whatever_comes(void **state) {
   static const char odd[] = "{}[]\",:0-9e.\\\x1b\xc5\xbf null";
   static const char *const bodies[] = {
       TWO, CHILDREN(CHILD(D("a0"), ON("linux", "s390x")) "," CHILD(D("a1"), ON_VARIANT("arm64", "v8"))),
       "{\"architecture\":\"amd64\",\"os\":\"linux\"," ROOTFS ",\"config\":{\"Labels\":{\"gguf.model.a\":\"b\"}},\"history\":["
       "{\"created_by\":\"RUN |1 A=b /bin/sh -c hf download x\"},{\"created_by\":\"COPY a.gguf /\",\"empty_layer\":false}]}"};
-  const char *times = getenv("MG_FUZZ");
-  long runs = times ? strtol(times, NULL, 10) : 2000;
+  long runs = random_runs(2000);
   (void)state;
   for (long i = 0; i < runs; i++) {
     static struct mg_arena arena;

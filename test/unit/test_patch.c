@@ -8,33 +8,8 @@
 
 #include "doc/json.h"
 #include "doc/patch.h"
-
-static struct mg_arena arena;
-
-static int set_up(void **state) {
-  (void)state;
-  mg_arena_init(&arena, (size_t)64 << 20, (size_t)64 << 20);
-  return 0;
-}
-
-static int tear_down(void **state) {
-  (void)state;
-  mg_arena_fini(&arena);
-  return 0;
-}
-
-static mg_node read_doc(mg_str text) {
-  struct mg_doc *doc = MG_NEW(&arena, struct mg_doc);
-  struct mg_read how = {.limits = {(size_t)1 << 20, 1000, 100000}};
-  struct mg_err err;
-  assert_non_null(doc);
-  if (mg_json_read(doc, &arena, text, &how, &err)) fail_msg("%.*s: %s", MG_FMT(text), err.text);
-  return mg_root(doc);
-}
-
-static mg_node read(const char *text) {
-  return read_doc(mg_str_of(text));
-}
+#include "unit/chance.h"
+#include "unit/scratch.h"
 
 static mg_str written(mg_node n) {
   struct mg_buf buf;
@@ -150,7 +125,7 @@ static void check_promise(mg_str source, const struct mg_patch *patch, mg_node t
 static void edits_are_recorded(void **state) {
   (void)state;
   mg_str source = MG_S("{ \"a\" : 1, \"l\":[ 1, 2 ],\"x/y~z\":{ \"k\": 1.0 }, \"n\":null }");
-  mg_node root = read_doc(source);
+  mg_node root = json_of(source);
   struct mg_patch patch;
   mg_patch_init(&patch, &arena, root);
   assert_str(written_patch(&patch), "[]");
@@ -176,7 +151,7 @@ static void edits_are_recorded(void **state) {
 
 static void untouched_parts_keep_their_bytes(void **state) {
   (void)state;
-  mg_node root = read("{ \"keep\" : [ 1.0e0 ,{ } ], \"\\u0061\": { \"deep\": [ {\"x\" :  1} , { \"y\": 2 } ] } }");
+  mg_node root = json("{ \"keep\" : [ 1.0e0 ,{ } ], \"\\u0061\": { \"deep\": [ {\"x\" :  1} , { \"y\": 2 } ] } }");
   struct mg_patch patch;
   mg_patch_init(&patch, &arena, root);
   mg_patch_set(&patch, mg_item(MG_GET(MG_GET(root, "a"), "deep"), 1), MG_S("z"), text(root, "!"));
@@ -187,7 +162,7 @@ static void untouched_parts_keep_their_bytes(void **state) {
 static void edits_in_what_was_added_need_no_operation(void **state) {
   (void)state;
   mg_str source = MG_S("{\"spec\":{}}");
-  mg_node root = read_doc(source), spec = MG_GET(root, "spec");
+  mg_node root = json_of(source), spec = MG_GET(root, "spec");
   struct mg_patch patch;
   mg_patch_init(&patch, &arena, root);
   mg_node list = mg_patch_child(&patch, spec, MG_S("volumes"), MG_ARRAY);
@@ -206,7 +181,7 @@ static void edits_in_what_was_added_need_no_operation(void **state) {
 
 static void pointers_start_at_the_patch_root(void **state) {
   (void)state;
-  mg_node review = read("{\"request\":{\"object\":{\"metadata\":{}}}}");
+  mg_node review = json("{\"request\":{\"object\":{\"metadata\":{}}}}");
   mg_node object = MG_GET(MG_GET(review, "request"), "object");
   struct mg_patch patch;
   mg_patch_init(&patch, &arena, object);
@@ -220,7 +195,7 @@ static void pointers_start_at_the_patch_root(void **state) {
 static void added_then_changed_or_removed(void **state) {
   (void)state;
   mg_str source = MG_S("{\"a\":{\"b\":[1]},\"c\":0}");
-  mg_node root = read_doc(source), old = MG_GET(root, "a");
+  mg_node root = json_of(source), old = MG_GET(root, "a");
   struct mg_patch patch;
   mg_patch_init(&patch, &arena, root);
   mg_node made = mg_patch_child(&patch, root, MG_S("x"), MG_OBJECT);
@@ -244,7 +219,7 @@ static void added_then_changed_or_removed(void **state) {
 static void values_may_not_hang_twice(void **state) {
   (void)state;
   mg_str source = MG_S("{\"a\":{\"b\":{}},\"l\":[[1]]}");
-  mg_node root = read_doc(source);
+  mg_node root = json_of(source);
   struct mg_patch patch;
   mg_patch_init(&patch, &arena, root);
   mg_patch_set(&patch, MG_GET(MG_GET(root, "a"), "b"), MG_S("self"), MG_GET(root, "a"));
@@ -264,7 +239,7 @@ static void values_may_not_hang_twice(void **state) {
 static void wrong_kinds_change_nothing(void **state) {
   (void)state;
   const char *source = "{\"s\":\"x\",\"l\":[],\"o\":{},\"n\":null}";
-  mg_node root = read(source), none = {0};
+  mg_node root = json(source), none = {0};
   struct mg_patch patch;
   mg_patch_init(&patch, &arena, root);
   const mg_node wrong[] = {MG_GET(root, "s"), MG_GET(root, "n"), MG_GET(root, "zz"), none};
@@ -293,7 +268,7 @@ static void wrong_kinds_change_nothing(void **state) {
 static void sealed_documents_do_not_change(void **state) {
   (void)state;
   const char *source = "{\"a\":1,\"l\":[1]}";
-  mg_node root = read(source);
+  mg_node root = json(source);
   mg_node value = text(root, "v");
   struct mg_patch patch;
   mg_patch_init(&patch, &arena, root);
@@ -310,7 +285,7 @@ static void sealed_documents_do_not_change(void **state) {
 static void copies_are_deep_and_of_any_document(void **state) {
   (void)state;
   const char *source = "{\"a\":[1,{\"b\":[],\"c\":\"\\n\"},[[null]]],\"d\":{},\"e\":true}";
-  mg_node from = read(source), to = read("[]");
+  mg_node from = json(source), to = json("[]");
   for (int i = 0; i < 50; i++) mg_push(to, mg_make_copy(to.doc, from)); /* cells move while it grows */
   assert_int_equal(mg_count(to), 50);
   for (uint32_t i = 0; i < 50; i++) assert_true(mg_equal(mg_item(to, i), from));
@@ -350,21 +325,14 @@ static void running_out_of_memory_is_told(void **state) {
 
 /* --- random edits of random documents --- */
 
-static uint32_t seed;
-
-static uint32_t pick(uint32_t below) {
-  seed = seed * 1664525 + 1013904223;
-  return (seed >> 8) % below;
-}
-
 static const char *const keys[] = {"a", "b", "c/d", "~", "~1", "", "\"", "\\", "0", "-", "\xC3\xA9", "\n"};
 #define KEYS (uint32_t)(sizeof(keys) / sizeof(keys[0]))
 
 static void put_random(struct mg_buf *buf, uint32_t depth) {
   static const char *const scalars[] = {"1", "-2.5", "true", "false", "null", "\"x\"", "\"\\u00e9\"", " 7 "};
-  uint32_t kind = depth ? pick(4) : 0, count = pick(5);
+  uint32_t kind = depth ? random_below(4) : 0, count = random_below(5);
   if (kind < 2) {
-    mg_buf_put(buf, mg_str_of(scalars[pick(8)]));
+    mg_buf_put(buf, mg_str_of(scalars[random_below(8)]));
   } else if (kind == 2) {
     mg_buf_lit(buf, "[");
     for (uint32_t i = 0; i < count; i++) {
@@ -374,7 +342,7 @@ static void put_random(struct mg_buf *buf, uint32_t depth) {
     mg_buf_lit(buf, " ]");
   } else {
     mg_buf_lit(buf, "{ ");
-    uint32_t at = pick(KEYS);
+    uint32_t at = random_below(KEYS);
     for (uint32_t i = 0; i < count; i++) {
       if (i) mg_buf_lit(buf, ", ");
       mg_buf_json(buf, mg_str_of(keys[(at + i) % KEYS]));
@@ -386,9 +354,9 @@ static void put_random(struct mg_buf *buf, uint32_t depth) {
 }
 
 static mg_node random_place(mg_node at) {
-  for (uint32_t count; (count = mg_count(at)) > 0 && pick(4) > 0;) {
+  for (uint32_t count; (count = mg_count(at)) > 0 && random_below(4) > 0;) {
     mg_node child = mg_first(at);
-    for (uint32_t i = pick(count); i > 0; i--) child = mg_next(child);
+    for (uint32_t i = random_below(count); i > 0; i--) child = mg_next(child);
     mg_node value = mg_is(child, MG_KEY) ? mg_value(child) : child;
     if (mg_kind_of(value) < MG_ARRAY) break;
     at = value;
@@ -398,7 +366,7 @@ static mg_node random_place(mg_node at) {
 
 static mg_node random_value(mg_node root, mg_node *kept) {
   struct mg_buf buf;
-  switch (pick(7)) {
+  switch (random_below(7)) {
   case 0: return mg_make(root.doc, MG_OBJECT);
   case 1: return mg_make(root.doc, MG_ARRAY);
   case 2: return mg_make_copy(root.doc, random_place(root));
@@ -407,19 +375,19 @@ static mg_node random_value(mg_node root, mg_node *kept) {
   case 5:
     mg_buf_init(&buf, &arena, 10000);
     put_random(&buf, 2);
-    return mg_make_copy(root.doc, read_doc(mg_buf_str(&buf)));
+    return mg_make_copy(root.doc, json_of(mg_buf_str(&buf)));
   default: return mg_make_text(root.doc, MG_NUMBER, MG_S("42"));
   }
 }
 
 static void random_edit(struct mg_patch *patch, mg_node root, mg_node *kept) {
-  mg_node at = pick(8) ? random_place(root) : *kept;
-  mg_str key = mg_str_of(keys[pick(KEYS)]);
-  switch (pick(5)) {
+  mg_node at = random_below(8) ? random_place(root) : *kept;
+  mg_str key = mg_str_of(keys[random_below(KEYS)]);
+  switch (random_below(5)) {
   case 0: mg_patch_remove(patch, at, key); break;
-  case 1: mg_patch_child(patch, at, key, pick(2) ? MG_OBJECT : MG_ARRAY); break;
+  case 1: mg_patch_child(patch, at, key, random_below(2) ? MG_OBJECT : MG_ARRAY); break;
   case 2: mg_patch_append(patch, at, random_value(root, kept)); break;
-  case 3: mg_patch_insert(patch, at, pick(4), random_value(root, kept)); break;
+  case 3: mg_patch_insert(patch, at, random_below(4), random_value(root, kept)); break;
   default: mg_patch_set(patch, at, key, random_value(root, kept)); break;
   }
 }
@@ -427,7 +395,7 @@ static void random_edit(struct mg_patch *patch, mg_node root, mg_node *kept) {
 static void random_patches_give_the_tree(void **state) {
   (void)state;
   for (uint32_t round = 0; round < 4000; round++) {
-    seed = round * 7919 + 1;
+    dice = round * 7919 + 1;
     mg_arena_reset(&arena);
     struct mg_buf buf;
     mg_buf_init(&buf, &arena, 100000);
@@ -436,10 +404,10 @@ static void random_patches_give_the_tree(void **state) {
     mg_buf_lit(&buf, " , \"b\" : ");
     put_random(&buf, 4);
     mg_buf_lit(&buf, "}");
-    mg_node root = read_doc(mg_buf_str(&buf)), kept = root;
+    mg_node root = json_of(mg_buf_str(&buf)), kept = root;
     struct mg_patch patch;
     mg_patch_init(&patch, &arena, root);
-    for (uint32_t edits = pick(12); edits > 0 && root.doc->count < 2000; edits--) {
+    for (uint32_t edits = random_below(12); edits > 0 && root.doc->count < 2000; edits--) {
       random_edit(&patch, root, &kept);
       if (round % 4 == 0) check_promise(mg_buf_str(&buf), &patch, root);
     }

@@ -7,28 +7,7 @@
 
 #include "doc/json.h"
 #include "rules/pod_fields.h"
-
-static struct mg_arena arena;
-
-static int set_up(void **state) {
-  (void)state;
-  mg_arena_init(&arena, (size_t)1 << 20, 0);
-  return 0;
-}
-
-static int tear_down(void **state) {
-  (void)state;
-  mg_arena_fini(&arena);
-  return 0;
-}
-
-static mg_node json(const char *text) {
-  struct mg_read how = {.limits = {4096, 16, 256}};
-  struct mg_doc *doc = MG_NEW(&arena, struct mg_doc);
-  struct mg_err err = {0};
-  if (mg_json_read(doc, &arena, mg_str_of(text), &how, &err)) fail_msg("%s: %s", text, err.text);
-  return mg_root(doc);
-}
+#include "unit/scratch.h"
 
 static void lists(void **state) {
   static const struct {

@@ -10,24 +10,12 @@
 
 #include "base/buf.h"
 #include "registry/weights.h"
+#include "unit/chance.h"
+#include "unit/scratch.h"
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 #define TEN "0123456789"
 #define FIFTY TEN TEN TEN TEN TEN
-
-static struct mg_arena arena;
-
-static int set_up(void **state) {
-  (void)state;
-  mg_arena_init(&arena, (size_t)64 << 20, 0);
-  return 0;
-}
-
-static int tear_down(void **state) {
-  (void)state;
-  mg_arena_fini(&arena);
-  return 0;
-}
 
 static void test_clean(void **state) {
   static const struct {
@@ -100,13 +88,6 @@ static void test_clean(void **state) {
 
 /* ---- secrets at random places ---- */
 
-static uint64_t dice = 0x9E3779B97F4A7C15u;
-
-static unsigned random_below(unsigned below) {
-  dice = dice * 6364136223846793005u + 1442695040888963407u;
-  return (unsigned)(dice >> 33) % below;
-}
-
 /* What stands on both sides of a secret; the last are of build arguments. */
 static const char *const places[][2] = {
     {"sshpass -p ", " ssh h"}, {"sshpass -p", " ssh h"}, {"curl -u me:", " https://h"}, {"curl -ume:", " https://h"},
@@ -153,8 +134,7 @@ static void expect_hidden(const char *secret, mg_str command) {
 static void test_secrets_anywhere(void **state) {
   static const char *const frames[] = {"/bin/sh -c ", "RUN /bin/sh -c ", "RUN |1 A=b /bin/bash -o pipefail -c ", "RUN ",
                                        "|2 A=x y B=\" /bin/sh -c "};
-  const char *times = getenv("MG_FUZZ");
-  long runs = times ? strtol(times, NULL, 10) : 5000;
+  long runs = random_runs(5000);
   (void)state;
   for (long i = 0; i < runs; i++) {
     struct mg_buf command;

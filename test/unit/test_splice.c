@@ -8,22 +8,9 @@
 #include "doc/patch.h"
 #include "doc/splice.h"
 #include "doc/yaml.h"
+#include "unit/scratch.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
-
-static struct mg_arena arena;
-
-static int set_up(void **state) {
-  (void)state;
-  mg_arena_init(&arena, (size_t)256 << 20, (size_t)8 << 20);
-  return 0;
-}
-
-static int tear_down(void **state) {
-  (void)state;
-  mg_arena_fini(&arena);
-  return 0;
-}
 
 static struct mg_doc *read(mg_str text, struct mg_err *err) {
   struct mg_file_doc *docs = NULL;

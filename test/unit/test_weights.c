@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "registry/weights.h"
+#include "unit/chance.h"
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 #define MIB ((int64_t)1 << 20)
@@ -582,15 +583,6 @@ static void test_long_toc(void **state) {
 
 /* --- whatever comes in ------------------------------------------------------------------------------------------------------ */
 
-static uint32_t seed = 20260101;
-
-static uint32_t random_below(uint32_t n) {
-  seed ^= seed << 13;
-  seed ^= seed >> 17;
-  seed ^= seed << 5;
-  return seed % n;
-}
-
 static void mutate(char *p, size_t n) {
   for (uint32_t k = random_below(8); k-- > 0 && n;) {
     size_t at = random_below((uint32_t)n), few = n - at < 16 ? n - at : 16;
@@ -631,8 +623,7 @@ static void test_whatever_comes(void **state) {
                           MG_S("RUN |2 A=1 TOKEN='x /bin/sh -c huggingface-cli --token x download && "
                                "wget https://a:b@c/x.gguf?k=v # buildkit"),
                           MG_S("COPY --from=x [\"/models/\", 'hf_abc', \"authorization: bearer x\"]")};
-  const char *times = getenv("MG_FUZZ");
-  long runs = times ? strtol(times, NULL, 10) : 2000;
+  long runs = random_runs(2000);
   for (long i = 0; i < runs; i++) {
     static struct mg_arena arena;
     mg_arena_init(&arena, (size_t)1 << 20, 0);

@@ -549,7 +549,7 @@ static void the_templates_label_stands_before_the_objects(void **state) {
   done(&f);
 }
 
-/* Contract section 3, tolerations.when: whose failure is retried. */
+/* Whose failure is retried. */
 static const struct {
   const char *object;
   bool retried;

@@ -6,22 +6,9 @@
 #include <cmocka.h>
 
 #include "doc/yaml.h"
+#include "unit/scratch.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-static struct mg_arena arena;
-
-static int set_up(void **state) {
-  (void)state;
-  mg_arena_init(&arena, (size_t)16 << 20, 0);
-  return 0;
-}
-
-static int tear_down(void **state) {
-  (void)state;
-  mg_arena_fini(&arena);
-  return 0;
-}
 
 static int read_text(struct mg_file_doc **docs, mg_str text, struct mg_err *err) {
   struct mg_read how = {.limits = {1 << 20, 100, 10000}, .file = "t.yaml", .last_wins = true};

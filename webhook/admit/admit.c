@@ -11,7 +11,8 @@
 #define WARNING_POINTS 120
 #define MOST_ANNOTATION 1024
 
-void mg_status_write(struct mg_buf *out, unsigned code, const char *reason, mg_str message) {
+/* A v1 Status, the only error body whose text reaches the user. */
+static void put_status(struct mg_buf *out, unsigned code, const char *reason, mg_str message) {
   mg_buf_lit(out, "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\",\"message\":");
   mg_buf_json(out, message);
   mg_buf_lit(out, ",\"reason\":");
@@ -218,7 +219,7 @@ static void answer_error(const struct mg_err *err, struct mg_arena *arena, struc
   mg_buf_init(&text, arena, (size_t)1 << 16);
   mg_buf_lit(&text, "mlgate: ");
   mg_buf_clean(&text, mg_str_of(err->text));
-  mg_status_write(&ret->body, status, reason, mg_buf_str(&text));
+  put_status(&ret->body, status, reason, mg_buf_str(&text));
   ret->http_status = status;
   ret->summary = (struct mg_summary){.kind_index = UINT32_MAX, .message = mg_buf_str(&text)};
   if (ret->body.failed || arena->failed) answer_without_memory(ret);

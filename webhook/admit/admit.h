@@ -40,8 +40,5 @@ void mg_admit(const struct mg_snapshot *snapshot, enum mg_endpoint endpoint, mg_
 void mg_admit_timed(const struct mg_snapshot *snapshot, enum mg_endpoint endpoint, mg_str body, int64_t now,
                     const struct mg_images *images, uint64_t (*clock)(void), struct mg_arena *arena, struct mg_answer *ret);
 
-/* A v1 Status object, the only error body whose text reaches the user (reference kubernetes.md section 1.4). */
-void mg_status_write(struct mg_buf *out, unsigned code, const char *reason, mg_str message);
-
 /* One line of a denial: `policy/rule: path: message (fix; docs)`. */
 void mg_violation_line(struct mg_buf *out, const struct mg_violation *violation);

@@ -10,6 +10,7 @@
 #include "app/images.h"
 #include "app/otlp.h"
 #include "base/clock.h"
+#include "base/when.h"
 #include "http/metrics.h"
 
 #define WAIT_MS 5000   /* for registries, at most */
@@ -504,15 +505,9 @@ unsigned mg_answerer_review(struct mg_answerer *answerer, bool mutate, mg_str bo
   return mg_answerer_review_or_wait(answerer, &call, &pending, arena, ret_body);
 }
 
-static void write_time(struct mg_buf *out, const char *name, int64_t at) {
-  char text[32];
-  struct tm tm;
-  time_t t = (time_t)at;
-  if (gmtime_r(&t, &tm) && strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm) > 0) mg_buf_printf(out, "%s %s\n", name, text);
-}
-
 void mg_answerer_describe(struct mg_answerer *answerer, struct mg_buf *out) {
   struct generation *g = take(answerer);
+  char room[MG_WHEN_ROOM];
   uint32_t exceptions[MG_EXCEPTION_STATES] = {0};
   count_exceptions(g->snapshot, exceptions);
   mg_buf_printf(out, "policies %u\nexceptions %u\n", mg_snapshot_policy_count(g->snapshot),
@@ -521,6 +516,6 @@ void mg_answerer_describe(struct mg_answerer *answerer, struct mg_buf *out) {
     if (exceptions[i]) mg_buf_printf(out, "exceptions %s %u\n", mg_exception_state_words[i], exceptions[i]);
   mg_buf_printf(out, "kinds %u\ngeneration %" PRIu64 "\ncontent %012" PRIx64 "\n", mg_snapshot_kinds(g->snapshot)->count,
                 g->number, mg_snapshot_content(g->snapshot));
-  write_time(out, "loaded", g->since);
+  mg_buf_printf(out, "loaded %s\n", mg_when_text(g->since, room));
   give_back(g);
 }

@@ -95,14 +95,10 @@ static struct mg_known finding_of(const struct mg_report_result *r, const struct
 static int gather(struct mg_baseline *b, const struct mg_known *finding, struct mg_err *err) {
   struct mg_known_list *list = &b->found;
   if (!b->arena.max) mg_arena_init(&b->arena, FOUND_ARENA, 0);
-  if (list->count == list->cap) {
-    size_t cap = list->cap ? 2 * list->cap : 256;
-    void *more = mg_arena_grow(&b->arena, list->items, list->cap * sizeof *finding, cap * sizeof *finding);
-    if (!more) return mg_err_set(err, MG_E_NOMEM, "too many findings for a baseline, or out of memory");
-    list->items = more;
-    list->cap = cap;
-  }
-  struct mg_known *to = &list->items[list->count++];
+  struct mg_known *items = mg_arena_room(&b->arena, list->items, &list->cap, list->count, sizeof *items);
+  if (!items) return mg_err_set(err, MG_E_NOMEM, "too many findings for a baseline, or out of memory");
+  list->items = items;
+  struct mg_known *to = &items[list->count++];
   *to = *finding;
   for (size_t i = 0; i < MG_KNOWN_PARTS; i++) {
     to->parts[i] = mg_arena_dup(&b->arena, finding->parts[i].n ? finding->parts[i] : MG_S(""));

@@ -54,7 +54,6 @@ void mg_cases_fini(struct mg_cases *cases); /* also of a zeroed one */
 mg_str mg_case_path(struct mg_arena *arena, const struct mg_case_file *file, mg_str name);
 
 enum mg_case_state { MG_CASE_PASSED, MG_CASE_FAILED, MG_CASE_UPDATED, MG_CASE_BROKEN, MG_CASE_STATES };
-extern const char *const mg_case_state_words[MG_CASE_STATES]; /* passed, failed, updated, error */
 
 /* A key of `expect` that does not hold. */
 struct mg_case_problem {

@@ -222,11 +222,9 @@ static void patched_diff(struct mg_case_work *work, mg_node expected, struct mg_
   mg_yaml_write(&after, work->actual.object);
   mg_diff(&lines, mg_buf_str(&before), mg_buf_str(&after));
   for (mg_str rest = mg_buf_str(&lines); rest.n;) {
-    mg_str line = {rest.p, mg_str_find(rest, '\n')};
     mg_buf_lit(text, "    ");
-    mg_buf_clean(text, line);
+    mg_buf_clean(text, mg_str_cut(&rest, '\n'));
     mg_buf_byte(text, '\n');
-    rest = mg_str_from(rest, line.n + 1);
   }
 }
 

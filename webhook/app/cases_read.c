@@ -4,9 +4,6 @@
 #include "doc/yaml.h"
 #include "policy/documents.h"
 
-#define DEPTH 256
-#define CELLS 4000000
-
 mg_str mg_case_path(struct mg_arena *arena, const struct mg_case_file *file, mg_str name) {
   const char *slash = strrchr(file->path, '/');
   if (name.n && name.p[0] == '/') return mg_arena_dup(arena, name);
@@ -24,14 +21,10 @@ static void add_trouble(struct mg_cases *cases, const char *file, const struct m
 }
 
 static int add_test(struct mg_cases *cases, const struct mg_test *test, struct mg_case_file *file, struct mg_err *err) {
-  if (cases->count == cases->cap) {
-    size_t cap = cases->cap ? 2 * cases->cap : 32;
-    void *more = mg_arena_grow(&cases->arena, cases->tests, cases->cap * sizeof *cases->tests, cap * sizeof *cases->tests);
-    if (!more) return mg_err_set(err, MG_E_NOMEM, "out of memory");
-    cases->tests = more;
-    cases->cap = cap;
-  }
-  cases->tests[cases->count++] = (struct mg_case_test){*test, file};
+  struct mg_case_test *tests = mg_arena_room(&cases->arena, cases->tests, &cases->cap, cases->count, sizeof *tests);
+  if (!tests) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  cases->tests = tests;
+  tests[cases->count++] = (struct mg_case_test){*test, file};
   cases->cases += test->cases.count;
   if (cases->cases > MG_CASES_MAX) return mg_err_set(err, MG_E_LIMIT, "more than %d cases", MG_CASES_MAX);
   return 0;
@@ -75,7 +68,7 @@ static void tell_duplicates(struct mg_cases *cases, const struct mg_case_file *f
 static int read_file(struct mg_cases *cases, const struct mg_input *input, struct mg_buf *buf, struct mg_err *err) {
   struct mg_err why = {0};
   struct mg_file_doc *docs = NULL;
-  struct mg_read how = {.limits = {MG_INPUT_MAX_BYTES, DEPTH, CELLS}, .file = input->path, .last_wins = true};
+  struct mg_read how = mg_manifest_reading(input->path);
   int code = input->problem ? mg_err_set(&why, MG_E_IO, "%s", input->problem) : mg_input_read(input->path, buf, &why);
   if (code < 0) {
     add_trouble(cases, input->path, &why);

@@ -10,7 +10,7 @@
 
 #define TEXT_MAX ((size_t)512 << 20)
 
-const char *const mg_case_state_words[MG_CASE_STATES] = {"passed", "failed", "updated", "error"};
+static const char *const state_words[MG_CASE_STATES] = {"passed", "failed", "updated", "error"};
 
 /* Everything that a report is made of. */
 struct told {
@@ -42,12 +42,10 @@ static size_t count_of(const struct told *t, size_t from, size_t to, enum mg_cas
 /* ---- text ---- */
 
 static void put_indented(struct mg_buf *out, mg_str lines) {
-  for (mg_str rest = lines; rest.n;) {
-    mg_str line = {rest.p, mg_str_find(rest, '\n')};
+  while (lines.n) {
     mg_buf_lit(out, "    ");
-    mg_buf_put(out, line);
+    mg_buf_put(out, mg_str_cut(&lines, '\n'));
     mg_buf_byte(out, '\n');
-    rest = mg_str_from(rest, line.n + 1);
   }
 }
 
@@ -204,12 +202,8 @@ static void as_junit(struct mg_buf *out, const struct told *t) {
 /* ---- JSON ---- */
 
 static void put_json(struct mg_buf *out, const char *key, mg_str value) {
-  MG_BUF_AUTO clean;
   mg_buf_printf(out, ",\"%s\":", key);
-  mg_buf_init(&clean, NULL, TEXT_MAX);
-  mg_buf_clean(&clean, value);
-  out->failed |= clean.failed;
-  mg_buf_json(out, mg_buf_str(&clean));
+  mg_buf_json_clean(out, value);
 }
 
 static void json_problem(struct mg_buf *out, const struct mg_case_problem *p) {
@@ -224,7 +218,7 @@ static void json_problem(struct mg_buf *out, const struct mg_case_problem *p) {
 
 static void json_result(struct mg_buf *out, const struct mg_case_result *r) {
   struct mg_pos pos = place_of(r);
-  mg_buf_printf(out, "{\"status\":\"%s\"", mg_case_state_words[r->state]);
+  mg_buf_printf(out, "{\"status\":\"%s\"", state_words[r->state]);
   put_json(out, "file", mg_str_of(r->test->file->path));
   mg_buf_printf(out, ",\"line\":%u,\"column\":%u", pos.line, pos.column);
   put_json(out, "test", r->test->test.name);
@@ -250,7 +244,7 @@ static void as_json(struct mg_buf *out, const struct told *t) {
   const struct mg_case_totals *totals = t->totals;
   mg_buf_printf(out, "{\"mlgate\":1,\n \"summary\":{\"files\":%zu,\"tests\":%zu,\"cases\":%zu", totals->files, totals->tests,
                 t->count);
-  for (int i = 0; i < MG_CASE_BROKEN; i++) mg_buf_printf(out, ",\"%s\":%zu", mg_case_state_words[i], totals->by_state[i]);
+  for (int i = 0; i < MG_CASE_BROKEN; i++) mg_buf_printf(out, ",\"%s\":%zu", state_words[i], totals->by_state[i]);
   mg_buf_printf(out, ",\"errors\":%zu,\"leftOut\":%zu},\n \"results\":[", totals->errors, totals->left_out);
   for (size_t i = 0; i < t->count; i++) {
     mg_buf_put(out, i ? MG_S(",\n  ") : MG_S("\n  "));

@@ -5,9 +5,6 @@
 #include "base/clock.h"
 #include "doc/yaml.h"
 
-#define DEPTH 256
-#define CELLS 4000000
-
 /* What a file or an inline object holds. */
 struct found {
   struct mg_case_work *work;
@@ -32,7 +29,7 @@ static struct mg_file_doc *read_documents(struct mg_case_work *work, mg_str path
   MG_BUF_AUTO buf;
   struct mg_err why = {0};
   struct mg_file_doc *docs = NULL;
-  struct mg_read how = {.limits = {MG_INPUT_MAX_BYTES, DEPTH, CELLS}, .file = path.p, .last_wins = true};
+  struct mg_read how = mg_manifest_reading(path.p);
   mg_buf_init(&buf, NULL, MG_INPUT_MAX_BYTES + 1);
   if (mg_input_read(path.p, &buf, &why) < 0) {
     fail(work, "%s: %s", path.p, why.text);
@@ -80,7 +77,7 @@ static int object_error(void *ctx, mg_node at, const char *message) {
 /* A copy, since judging an object edits it; read anew, since edits of what was made here need no operation of a patch. */
 static mg_node copy_of(struct mg_case_work *work, mg_node node) {
   struct mg_doc *doc = MG_NEW(work->arena, struct mg_doc);
-  struct mg_read how = {.limits = {MG_INPUT_MAX_BYTES, DEPTH, CELLS}};
+  struct mg_read how = {.limits = {MG_INPUT_MAX_BYTES, MG_MANIFEST_DEPTH, MG_MANIFEST_CELLS}};
   mg_str text = mg_json_text(work->arena, node);
   if (doc && mg_json_read(doc, work->arena, text, &how, NULL) == 0) return mg_root(doc);
   work->arena->failed = true;

@@ -1,9 +1,9 @@
 /* mlgate certs: a certificate authority and a server certificate, for clusters without a tool of their own. */
 #include <stdio.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include "app/command.h"
+#include "base/when.h"
 #include "certs/certs.h"
 #include "cluster/api.h"
 
@@ -118,23 +118,9 @@ static int find_place(struct work *w, bool writes) {
   return mg_api_open(&o->api, &w->place.api, &w->err);
 }
 
-static bool print(struct mg_buf *text) {
-  bool good = !text->failed && fwrite(text->p ? text->p : "", 1, text->n, stdout) == text->n && fflush(stdout) == 0;
-  if (!good) perror("mlgate certs: standard output");
-  return good;
-}
-
 static void put_place(struct mg_buf *out, const struct mg_certs_place *place) {
   if (place->dir) mg_buf_printf(out, "%s: ", place->dir);
   else mg_buf_printf(out, "secret %s/%s: ", place->ns, place->secret);
-}
-
-static void put_time(struct mg_buf *out, int64_t unix_time) {
-  time_t t = (time_t)unix_time;
-  struct tm tm;
-  char text[32] = "?";
-  if (gmtime_r(&t, &tm)) (void)strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
-  mg_buf_printf(out, "%s\n", text);
 }
 
 static void put_report(struct mg_buf *out, const struct mg_certs_place *place, const struct mg_certs_report *report) {
@@ -161,8 +147,8 @@ static void put_report(struct mg_buf *out, const struct mg_certs_place *place, c
     mg_buf_lit(out, "nothing to do\n");
   }
   if (place->n_hooks) mg_buf_printf(out, "webhook configurations whose caBundle was written: %u\n", report->patched);
-  mg_buf_printf(out, "next due: %s, ", nexts[report->next]);
-  put_time(out, report->due);
+  char room[MG_WHEN_ROOM];
+  mg_buf_printf(out, "next due: %s, %s\n", nexts[report->next], mg_when_text(report->due, room));
 }
 
 static int tell(struct work *w, const struct mg_certs_report *report, bool files) {
@@ -171,7 +157,7 @@ static int tell(struct work *w, const struct mg_certs_report *report, bool files
   const char *dir = w->place.dir;
   if (files && dir) mg_buf_printf(&text, "%s/ca.crt\n%s/tls.crt\n%s/tls.key\n", dir, dir, dir);
   else put_report(&text, &w->place, report);
-  return print(&text) ? MG_EXIT_OK : MG_EXIT_USAGE;
+  return mg_command_print("mlgate certs", &text);
 }
 
 /* A run that failed may have done something all the same. */
@@ -201,8 +187,8 @@ static int show(struct work *w) {
   mg_buf_init(&text, NULL, SHOW_MAX);
   int code = mg_certs_show(&w->place, w->request.now, &text, &good, &w->err);
   if (code < 0) return code;
-  if (!print(&text)) return MG_EXIT_USAGE;
-  return good ? MG_EXIT_OK : MG_EXIT_DENIED;
+  int printed = mg_command_print("mlgate certs", &text);
+  return printed == MG_EXIT_OK && !good ? MG_EXIT_DENIED : printed;
 }
 
 static int run(const void *given, const struct mg_strings *args) {

@@ -4,7 +4,7 @@
 
 enum mg_exit { MG_EXIT_OK, MG_EXIT_DENIED, MG_EXIT_USAGE, MG_EXIT_INPUT };
 
-/* Of what was judged: 3 beats 1 beats --warn-exit-code (contract section 8). */
+/* Of what was judged: 3 beats 1 beats --warn-exit-code. */
 static inline int mg_exit_status(bool bad_input, uint64_t denied, uint64_t warned, const struct mg_opt_int *warn_code) {
   if (bad_input) return MG_EXIT_INPUT;
   if (denied) return MG_EXIT_DENIED;
@@ -25,8 +25,9 @@ struct mg_command {
 /* All of them, in the order in which they are listed to people; NULL-terminated. */
 extern const struct mg_command *const mg_commands[];
 
-/* Writes the text to standard output, whole or with a word of what is wrong; the result is the exit status. */
-int mg_command_print(const struct mg_buf *text);
+/* Writes the text to standard output, whole or with a word of what is wrong, in the name of `who` ("mlgate schema"); the result
+ * is the exit status. */
+int mg_command_print(const char *who, const struct mg_buf *text);
 
 extern const struct mg_command mg_command_serve;
 extern const struct mg_command mg_command_check;

@@ -119,7 +119,7 @@ static int run(const void *options, const struct mg_strings *args) {
   }
   for (size_t i = 0; i < SHELLS; i++)
     if (strcmp(args->items[0], shells[i].name) == 0) shells[i].write(&out);
-  return out.n || out.failed ? mg_command_print(&out) : wrong_shell(args->items[0]);
+  return out.n || out.failed ? mg_command_print("mlgate completion", &out) : wrong_shell(args->items[0]);
 }
 
 static const struct mg_option options[] = {MG_OPTIONS_END};

@@ -151,7 +151,7 @@ static int take_file(struct config *c, const char *path, struct mg_err *err) {
   if (root.at && !mg_is(root, MG_OBJECT))
     mg_diag_error(&c->file.diags, root, MG_AT_VALUE, "the file must be an object whose keys are names of options");
   bool memory = true;
-  for (mg_node key = mg_is(root, MG_OBJECT) ? mg_first(root) : (mg_node){0}; key.at && memory; key = mg_next(key))
+  for (mg_node key = mg_first(mg_as(root, MG_OBJECT)); key.at && memory; key = mg_next(key))
     memory = take_key(c, key);
   code = mg_strict_end(&c->file, err);
   return code == 0 && (!memory || c->arena->failed) ? mg_err_set(err, MG_E_NOMEM, "%s: out of memory", path) : code;

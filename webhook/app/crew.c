@@ -41,7 +41,7 @@ struct work {
 static size_t size_of(const struct mg_input *input) {
   struct stat info;
   if (input->problem) return 1;
-  if (strcmp(input->path, "-") == 0 || stat(input->path, &info) != 0 || !S_ISREG(info.st_mode)) return MG_CREW_BYTES;
+  if (mg_is_standard(input->path) || stat(input->path, &info) != 0 || !S_ISREG(info.st_mode)) return MG_CREW_BYTES;
   return info.st_size > 0 ? (size_t)info.st_size : 1;
 }
 

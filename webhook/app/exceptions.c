@@ -1,6 +1,6 @@
 #include "app/exceptions.h"
 
-#include <time.h>
+#include "base/when.h"
 
 void mg_exceptions_note(const struct mg_snapshot *snapshot, const struct mg_verdict *verdict, bool *matched) {
   for (const struct mg_violation *v = verdict->violations; v; v = v->next)
@@ -8,22 +8,18 @@ void mg_exceptions_note(const struct mg_snapshot *snapshot, const struct mg_verd
       if (mg_str_eq(v->exception, mg_snapshot_exception(snapshot, i)->name)) matched[i] = true;
 }
 
-static mg_str expires_text(const struct mg_exception *e, char *text, size_t size) {
+static mg_str expires_text(const struct mg_exception *e, char room[MG_WHEN_ROOM]) {
   mg_str given = mg_string(MG_GET(MG_GET(e->at, "spec"), "expires"));
-  time_t when = (time_t)e->expires;
-  struct tm tm = {0};
-  if (given.n) return given;
-  gmtime_r(&when, &tm);
-  return (mg_str){text, strftime(text, size, "%Y-%m-%dT%H:%M:%SZ", &tm)};
+  return given.n ? given : mg_str_of(mg_when_text(e->expires, room));
 }
 
 void mg_exceptions_report(struct mg_report *report, const struct mg_snapshot *snapshot, const bool *matched, int64_t now) {
   for (uint32_t i = 0; i < mg_snapshot_exception_count(snapshot); i++) {
     const struct mg_exception *e = mg_snapshot_exception(snapshot, i);
     struct mg_report_exception line = {.name = e->name, .state = mg_exception_state(e, now)};
-    char text[32];
+    char room[MG_WHEN_ROOM];
     if (line.state == MG_EXCEPTION_ACTIVE && !matched[i]) continue;
-    line.expires = expires_text(e, text, sizeof text);
+    line.expires = expires_text(e, room);
     mg_pos(e->at, &line.pos);
     mg_report_exception(report, &line);
   }

@@ -1,7 +1,6 @@
 /* mlgate explain: what a rule type does, what the tables say, what mlgate sees in a manifest. */
 #include "app/explain.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -83,7 +82,7 @@ static int explain_with_policies(struct mg_buf *out, const struct explain_option
   struct stat info;
   bool workloads = strcmp(word, "workloads") == 0, accelerators = strcmp(word, "accelerators") == 0;
   size_t first = strcmp(word, "object") == 0 && args->count > 1 ? 1 : 0;
-  if (!workloads && !accelerators && !first && strcmp(word, "-") != 0 && stat(word, &info) != 0) return unknown(word);
+  if (!workloads && !accelerators && !first && !mg_is_standard(word) && stat(word, &info) != 0) return unknown(word);
   if (mg_load_policies(&o->files, &snapshot) < 0) return MG_EXIT_USAGE;
   if (workloads) mg_explain_workloads(out, snapshot);
   else if (accelerators) mg_explain_accelerators(out, snapshot);
@@ -103,11 +102,8 @@ static int run(const void *given, const struct mg_strings *args) {
     fprintf(stderr, "mlgate explain: out of memory, or more than %zu MiB to say\n", MG_EXPLAIN_MAX >> 20);
     return MG_EXIT_USAGE;
   }
-  if (out.n && (fwrite(out.p, 1, out.n, stdout) != out.n || fflush(stdout) != 0)) {
-    fprintf(stderr, "mlgate explain: standard output: %s\n", strerror(errno));
-    return MG_EXIT_USAGE;
-  }
-  return status;
+  int printed = mg_command_print("mlgate explain", &out);
+  return printed == MG_EXIT_OK ? status : printed;
 }
 
 const struct mg_command mg_command_explain = {

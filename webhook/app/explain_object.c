@@ -256,7 +256,7 @@ static int object_error(void *ctx, mg_node at, const char *message) {
 static bool explain_text(struct explain *e, const struct mg_request *usual, mg_str source) {
   struct mg_file_doc *docs = NULL;
   struct mg_err err = {0};
-  struct mg_read how = {.limits = {MG_INPUT_MAX_BYTES, MG_JUDGE_DEPTH, MG_JUDGE_CELLS}, .file = e->file, .last_wins = true};
+  struct mg_read how = mg_manifest_reading(e->file);
   struct mg_object_visitor visitor = {.kinds = mg_snapshot_kinds(e->snapshot), .usual = *usual, .ctx = e,
                                       .object = explain_object, .skipped = skip_object, .error = object_error};
   int code = mg_yaml_read(&docs, e->arena, source, &how, &err);

@@ -35,10 +35,6 @@ struct fix {
   uint64_t written;
 };
 
-static bool is_standard(const char *path) {
-  return strcmp(path, "-") == 0;
-}
-
 static void begin(void *ctx, const struct mg_judge *judge) {
   struct fix *fix = ctx;
   mg_fixer_init(&fix->fixer, judge, fix->o->mend);
@@ -61,7 +57,7 @@ static int not_fixed(struct fix *fix, struct mg_judged *file, const char *what, 
  * cannot be read twice, and is refused when it is to be written. */
 static int catch_up(struct fix *fix, struct mg_judged *file, struct mg_err *err) {
   struct stat info;
-  if (is_standard(file->path) || fix->o->diff || !mg_fixer_has_work(&fix->fixer, file)) return 0;
+  if (mg_is_standard(file->path) || fix->o->diff || !mg_fixer_has_work(&fix->fixer, file)) return 0;
   if (stat(file->path, &info) == 0 && !S_ISREG(info.st_mode)) return 0;
   int code = mg_input_read(file->path, &fix->now, err);
   if (code < 0 || mg_str_eq(mg_buf_str(&fix->now), file->source)) return code;
@@ -73,7 +69,7 @@ static int put_out(const struct fix *fix, mg_str text, struct mg_err *err) {
 }
 
 static int show_diff(struct fix *fix, const struct mg_judged *file, mg_str before, struct mg_err *err) {
-  mg_str path = is_standard(file->path) ? MG_S("stdin") : mg_str_of(file->path);
+  mg_str path = mg_is_standard(file->path) ? MG_S("stdin") : mg_str_of(file->path);
   fix->diff.n = 0;
   mg_diff_file(&fix->diff, path, before, file->source);
   if (fix->diff.failed) return mg_err_set(err, MG_E_NOMEM, "%s: the diff is too large, or out of memory", file->path);
@@ -98,7 +94,7 @@ static int write_back(struct fix *fix, struct mg_judged *file, const struct mg_j
   struct mg_err why = {0};
   bool changed = !mg_str_eq(file->source, before->source);
   if (fix->o->diff) return changed ? show_diff(fix, file, before->source, err) : 0;
-  if (is_standard(file->path)) return put_out(fix, file->source, err);
+  if (mg_is_standard(file->path)) return put_out(fix, file->source, err);
   if (!changed) return 0;
   if (put_back(file->path, file->source, &why) < 0) {
     *file = *before;
@@ -124,7 +120,7 @@ static int judged(void *ctx, struct mg_judged *file, struct mg_err *err) {
 /* What the command is asked for takes standard output, if there is any; the report then goes where messages go. */
 static int divert_report(const struct fix_options *o, const struct mg_strings *args, int *ret_out) {
   bool wanted = o->diff;
-  for (size_t i = 0; i < args->count; i++) wanted |= is_standard(args->items[i]);
+  for (size_t i = 0; i < args->count; i++) wanted |= mg_is_standard(args->items[i]);
   *ret_out = -1;
   if (!wanted) return 0;
   *ret_out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);

@@ -123,8 +123,7 @@ static int find_targets(struct round *r, struct mg_err *err) {
 /* ---- reading ---- */
 
 static int read_again(struct mg_file_doc **ret, struct mg_arena *arena, const char *path, mg_str source, struct mg_err *err) {
-  struct mg_read how = {
-      .limits = {MG_INPUT_MAX_BYTES, MG_JUDGE_DEPTH, MG_JUDGE_CELLS}, .file = path, .last_wins = true};
+  struct mg_read how = mg_manifest_reading(path);
   return mg_yaml_read(ret, arena, source, &how, err);
 }
 

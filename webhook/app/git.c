@@ -17,19 +17,10 @@ static const char *const environment[] = {"LC_ALL=C", "GIT_OPTIONAL_LOCKS=0", "G
 
 /* ---- the list ---- */
 
-/* The same items, or more room for them; NULL: out of memory. */
-static void *room_for(struct mg_arena *arena, void *items, size_t *cap, size_t count, size_t size) {
-  if (count < *cap) return items;
-  size_t more = *cap ? 2 * *cap : 64;
-  void *grown = mg_arena_grow(arena, items, *cap * size, more * size);
-  if (grown) *cap = more;
-  return grown;
-}
-
 static int add_file(struct mg_changes *c, mg_str path, bool all, struct mg_err *err) {
   if (c->file_count >= MG_CHANGES_FILES) return mg_err_set(err, MG_E_LIMIT, "more than %d files changed", MG_CHANGES_FILES);
   mg_str copy = mg_arena_dup(c->arena, path);
-  struct mg_changed *files = room_for(c->arena, c->files, &c->file_cap, c->file_count, sizeof *files);
+  struct mg_changed *files = mg_arena_room(c->arena, c->files, &c->file_cap, c->file_count, sizeof *files);
   if (!copy.p || !files) return mg_err_set(err, MG_E_NOMEM, "out of memory");
   c->files = files;
   files[c->file_count++] = (struct mg_changed){.path = copy.p, .all = all, .first = c->range_count};
@@ -38,7 +29,7 @@ static int add_file(struct mg_changes *c, mg_str path, bool all, struct mg_err *
 
 static int add_range(struct mg_changes *c, struct mg_change range, struct mg_err *err) {
   if (c->range_count >= MG_CHANGES_RANGES) return mg_err_set(err, MG_E_LIMIT, "more than %d changes", MG_CHANGES_RANGES);
-  struct mg_change *ranges = room_for(c->arena, c->ranges, &c->range_cap, c->range_count, sizeof *ranges);
+  struct mg_change *ranges = mg_arena_room(c->arena, c->ranges, &c->range_cap, c->range_count, sizeof *ranges);
   if (!ranges) return mg_err_set(err, MG_E_NOMEM, "out of memory");
   c->ranges = ranges;
   ranges[c->range_count++] = range;
@@ -313,7 +304,7 @@ static bool is_below(mg_str top, const char *real) {
 static int check_paths(const struct mg_changes *c, const char *const *paths, size_t count, struct mg_err *err) {
   char real[PATH_MAX];
   for (size_t i = 0; i < count; i++) {
-    if (strcmp(paths[i], "-") == 0) return mg_err_set(err, MG_E_USAGE, "standard input is in no commit");
+    if (mg_is_standard(paths[i])) return mg_err_set(err, MG_E_USAGE, "standard input is in no commit");
     if (realpath(paths[i], real) && !is_below(c->top, real))
       return mg_err_set(err, MG_E_USAGE, "%s is outside the repository %s", paths[i], c->top.p);
   }

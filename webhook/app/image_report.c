@@ -113,18 +113,9 @@ void mg_image_report_text(struct mg_buf *out, struct mg_arena *arena, const stru
 
 /* ---- json ---- */
 
-static void put_clean(struct mg_buf *out, mg_str text) {
-  struct mg_buf clean;
-  mg_buf_init(&clean, NULL, 1 << 20);
-  mg_buf_clean(&clean, text);
-  mg_buf_json(out, mg_buf_str(&clean));
-  out->failed |= clean.failed;
-  mg_buf_fini(&clean);
-}
-
 static void member(struct mg_buf *out, const char *key, mg_str text) {
   mg_buf_printf(out, ",\"%s\":", key);
-  put_clean(out, text);
+  mg_buf_json_clean(out, text);
 }
 
 static void json_proof(struct mg_buf *out, enum mg_proof proof, mg_str what, int64_t size) {
@@ -140,7 +131,7 @@ static void json_proof(struct mg_buf *out, enum mg_proof proof, mg_str what, int
 
 static void json_layer(struct mg_buf *out, const struct mg_layer_fact *layer, bool base) {
   mg_buf_lit(out, "{\"digest\":");
-  put_clean(out, layer->digest);
+  mg_buf_json_clean(out, layer->digest);
   mg_buf_printf(out, ",\"size\":%" PRId64, layer->size);
   member(out, "mediaType", layer->media_type);
   member(out, "command", layer->command);
@@ -154,7 +145,7 @@ static void json_layer(struct mg_buf *out, const struct mg_layer_fact *layer, bo
 static void json_platform(struct mg_buf *out, const struct mg_image_report *r, const struct mg_platform_fact *p) {
   struct mg_credit credit = credit_of(r, p);
   mg_buf_lit(out, "{\"platform\":");
-  put_clean(out, p->platform);
+  mg_buf_json_clean(out, p->platform);
   member(out, "digest", p->digest);
   if (p->unknown.n) member(out, "error", p->unknown);
   mg_buf_printf(out, ",\"total\":%" PRId64 ",\"largestLayer\":%" PRId64 ",\"overBase\":%" PRId64, p->total,
@@ -173,7 +164,7 @@ static void json_platform(struct mg_buf *out, const struct mg_image_report *r, c
 
 static void json_violation(struct mg_buf *out, const struct mg_violation *v) {
   mg_buf_lit(out, "{\"policy\":");
-  put_clean(out, v->policy->name);
+  mg_buf_json_clean(out, v->policy->name);
   member(out, "rule", v->rule->name);
   member(out, "action", mg_str_of(mg_outcome_words[v->outcome]));
   member(out, "message", v->message);
@@ -183,7 +174,7 @@ static void json_violation(struct mg_buf *out, const struct mg_violation *v) {
 
 void mg_image_report_json(struct mg_buf *out, const struct mg_image_report *r) {
   mg_buf_lit(out, "{\"image\":");
-  put_clean(out, r->reference);
+  mg_buf_json_clean(out, r->reference);
   member(out, "reference", r->normalised);
   if (r->answer != MG_IMAGE_KNOWN) member(out, "error", r->why);
   else member(out, "digest", r->facts->digest);

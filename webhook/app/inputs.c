@@ -19,14 +19,10 @@ static int search(struct mg_inputs *inputs, const char *path, const struct level
 
 static int add(struct mg_inputs *inputs, const char *path, const char *problem, struct mg_err *err) {
   if (inputs->count >= MG_INPUT_MAX_FILES) return mg_err_set(err, MG_E_LIMIT, "more than %d files", MG_INPUT_MAX_FILES);
-  if (inputs->count == inputs->cap) {
-    size_t cap = inputs->cap ? 2 * inputs->cap : 64;
-    void *items = mg_arena_grow(inputs->arena, inputs->items, inputs->cap * sizeof *inputs->items, cap * sizeof *inputs->items);
-    if (!items) return mg_err_set(err, MG_E_NOMEM, "out of memory");
-    inputs->items = items;
-    inputs->cap = cap;
-  }
-  inputs->items[inputs->count++] = (struct mg_input){.path = path, .problem = problem};
+  struct mg_input *items = mg_arena_room(inputs->arena, inputs->items, &inputs->cap, inputs->count, sizeof *items);
+  if (!items) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  inputs->items = items;
+  items[inputs->count++] = (struct mg_input){.path = path, .problem = problem};
   return 0;
 }
 
@@ -99,7 +95,7 @@ static int by_path(const void *a, const void *b) {
 
 int mg_inputs_add(struct mg_inputs *inputs, const char *path, struct mg_err *err) {
   struct stat info;
-  if (strcmp(path, "-") == 0 && !inputs->policies) return add(inputs, path, NULL, err);
+  if (mg_is_standard(path) && !inputs->policies) return add(inputs, path, NULL, err);
   if (stat(path, &info) != 0) return add_failed(inputs, path, errno, err);
   if (!S_ISDIR(info.st_mode)) return add(inputs, path, NULL, err);
   size_t from = inputs->count;
@@ -133,7 +129,7 @@ static int read_all(int fd, size_t expect, struct mg_buf *buf, struct mg_err *er
 
 int mg_input_read(const char *path, struct mg_buf *buf, struct mg_err *err) {
   struct stat info;
-  bool standard = strcmp(path, "-") == 0;
+  bool standard = mg_is_standard(path);
   __attribute__((cleanup(closep))) int fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
   buf->n = 0;
   if (fd < 0 || fstat(fd, &info) != 0) return mg_err_set(err, MG_E_IO, "%s", strerror(errno));

@@ -2,12 +2,21 @@
 #pragma once
 #include "base/buf.h"
 #include "base/err.h"
+#include "doc/json.h"
 
 #define MG_INPUT_MAX_BYTES ((size_t)64 << 20) /* of one file */
 #define MG_INPUT_MAX_FILES 100000
 #define MG_INPUT_MAX_ENTRIES 2000000 /* of all directories that are searched */
 #define MG_INPUT_MAX_DEPTH 64        /* of directories */
+#define MG_MANIFEST_DEPTH 256        /* of a document */
+#define MG_MANIFEST_CELLS 4000000
 #define MG_CONFIG_NAME ".mlgate.yaml" /* of ours, and no manifest */
+
+/* How manifests are read: as kubectl does. path: for positions; NULL: there is none. */
+static inline struct mg_read mg_manifest_reading(const char *path) {
+  return (struct mg_read){
+      .limits = {MG_INPUT_MAX_BYTES, MG_MANIFEST_DEPTH, MG_MANIFEST_CELLS}, .file = path, .last_wins = true};
+}
 
 struct mg_changes;
 struct mg_changed;
@@ -18,6 +27,11 @@ struct mg_input {
   const struct mg_changes *changes; /* NULL: all of it counts; else what `changed` says (app/changes.h) */
   const struct mg_changed *changed;
 };
+
+/* Standard input, where it is named as a file. */
+static inline bool mg_is_standard(const char *path) {
+  return strcmp(path, "-") == 0;
+}
 
 struct mg_inputs {
   struct mg_arena *arena;

@@ -65,30 +65,32 @@ static mg_str duplicate_text(struct mg_arena *arena, mg_str source, const struct
                          column2, outcome);
 }
 
-/* Takes those that stand inside the node; they belong to one object only. */
+/* Takes the next one from *i on that stands inside the node, so that it belongs to one object only; NULL: there is none. */
+static const struct mg_duplicate *take_duplicate(struct document *d, mg_node node, size_t *i) {
+  const struct mg_cell *cell = mg_cell_of(node);
+  for (; *i < d->duplicate_count && d->duplicates_left; (*i)++) {
+    const struct mg_duplicate *x = d->duplicates[*i];
+    if (!x || x->again < cell->start || x->again >= cell->end) continue;
+    d->duplicates[*i] = NULL;
+    d->duplicates_left--;
+    return x;
+  }
+  return NULL;
+}
+
 static uint32_t take_duplicates(struct document *d, mg_node node, struct mg_arena *arena, const char *outcome,
                                 struct mg_report_warning *to) {
-  const struct mg_cell *cell = mg_cell_of(node);
+  const struct mg_duplicate *x;
   uint32_t n = 0;
-  for (size_t i = 0; i < d->duplicate_count && d->duplicates_left; i++) {
-    struct mg_duplicate *x = d->duplicates[i];
-    if (!x || x->again < cell->start || x->again >= cell->end) continue;
+  for (size_t i = 0; (x = take_duplicate(d, node, &i)); n++) {
     to[n].text = duplicate_text(arena, node.doc->source, x, outcome);
     mg_line_of(node.doc->source, x->again, &to[n].line, &to[n].column);
-    d->duplicates[i] = NULL;
-    d->duplicates_left--;
-    n++;
   }
   return n;
 }
 
 static void drop_duplicates(struct document *d, mg_node node) {
-  for (size_t i = 0; i < d->duplicate_count && d->duplicates_left; i++) {
-    const struct mg_duplicate *x = d->duplicates[i];
-    if (!x || x->again < mg_cell_of(node)->start || x->again >= mg_cell_of(node)->end) continue;
-    d->duplicates[i] = NULL;
-    d->duplicates_left--;
-  }
+  for (size_t i = 0; take_duplicate(d, node, &i);) {}
 }
 
 static void add_note(struct document *d, uint32_t line, uint32_t column, mg_str text) {
@@ -209,16 +211,13 @@ static bool counts_whole(mg_node root) {
 
 static int judge_document(struct document *d, mg_node root, bool whole_file, struct mg_err *err) {
   struct mg_object_visitor visitor = d->judge->visitor;
-  d->all = true;
-  d->path = strcmp(d->file->path, "-") == 0 ? template_of(&d->judge->arena, root, d->file->path) : d->file->path;
-  if (!whole_file) {
-    d->all = false;
-    if (!is_changed(d, root)) {
-      drop_duplicates(d, root);
-      return 0;
-    }
-    d->all = counts_whole(root);
+  d->all = whole_file;
+  d->path = mg_is_standard(d->file->path) ? template_of(&d->judge->arena, root, d->file->path) : d->file->path;
+  if (!is_changed(d, root)) {
+    drop_duplicates(d, root);
+    return 0;
   }
+  d->all = whole_file || counts_whole(root);
   if (is_odd_review(d, root)) return 0;
   visitor.ctx = d;
   return mg_objects_visit(&visitor, root, &d->judge->arena, err);
@@ -240,8 +239,7 @@ static int judge_documents(struct document *d, const struct mg_input *input, str
 
 static void judge_source(struct mg_judge *judge, const struct mg_input *input, struct mg_judged *file) {
   struct mg_err err = {0};
-  struct mg_read how = {
-      .limits = {MG_INPUT_MAX_BYTES, MG_JUDGE_DEPTH, MG_JUDGE_CELLS}, .file = file->path, .last_wins = true};
+  struct mg_read how = mg_manifest_reading(file->path);
   struct document document = {.judge = judge, .file = file};
   if (mg_yaml_read(&file->docs, &judge->arena, file->source, &how, &err) < 0)
     add_error(judge, file, err.line, err.column, mg_str_of(err.text));
@@ -272,14 +270,14 @@ static int ask_on(void *ctx, mg_node at, const char *message) {
 
 /* Standard input can be read only once. */
 static int read_input(struct mg_judge *judge, const char *path, struct mg_err *err) {
-  if (strcmp(path, "-") != 0 || !judge->standard.p) return mg_input_read(path, &judge->text, err);
+  if (!mg_is_standard(path) || !judge->standard.p) return mg_input_read(path, &judge->text, err);
   judge->text.n = 0;
   mg_buf_put(&judge->text, judge->standard);
   return judge->text.failed ? mg_err_set(err, MG_E_NOMEM, "out of memory") : 0;
 }
 
 static int keep_standard(struct mg_judge *judge, const char *path, struct mg_err *err) {
-  if (strcmp(path, "-") != 0 || judge->standard.p) return 0;
+  if (!mg_is_standard(path) || judge->standard.p) return 0;
   judge->standard = mg_arena_dup(&judge->keep, mg_buf_str(&judge->text));
   return judge->standard.p ? 0 : mg_err_set(err, MG_E_NOMEM, "out of memory");
 }
@@ -287,7 +285,7 @@ static int keep_standard(struct mg_judge *judge, const char *path, struct mg_err
 int mg_judge_ask(struct mg_judge *judge, const struct mg_input *input, struct mg_err *err) {
   struct mg_file_doc *docs = NULL;
   struct mg_err why = {0};
-  struct mg_read how = {.limits = {MG_INPUT_MAX_BYTES, MG_JUDGE_DEPTH, MG_JUDGE_CELLS}, .file = input->path, .last_wins = true};
+  struct mg_read how = mg_manifest_reading(input->path);
   struct mg_object_visitor visitor = judge->visitor;
   visitor.ctx = judge, visitor.object = ask_object, visitor.skipped = ask_nothing, visitor.error = ask_on;
   mg_arena_reset(&judge->arena);

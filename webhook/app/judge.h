@@ -11,8 +11,6 @@
 #include "report/report.h"
 
 #define MG_JUDGE_ARENA ((size_t)1 << 30) /* of one file */
-#define MG_JUDGE_CELLS 4000000
-#define MG_JUDGE_DEPTH 256
 #define MG_JUDGE_DUPLICATES 1000 /* of one file that are shown */
 #define MG_JUDGE_SOURCE 1024     /* bytes of a path that a comment names */
 

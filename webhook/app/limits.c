@@ -9,7 +9,7 @@
 #define CONNECTION ((int64_t)24 << 10)    /* of memory, also of an idle one */
 #define DESCRIPTORS 128                   /* besides those of connections: files, registries, what lingers */
 #define DESCRIPTORS_MOST ((rlim_t)1 << 20) /* the kernel's table grows with them */
-#define API_SERVER_IDLE 90                /* seconds that it keeps an idle connection (reference serving.md section 5.5) */
+#define API_SERVER_IDLE 90                /* seconds that it keeps an idle connection */
 
 static int64_t memory_limit(void) {
   FILE *file = fopen(MEMORY_FILE, "re");

@@ -1,4 +1,5 @@
 /* mlgate COMMAND …: finds the command in the table, reads its options, runs it. */
+#include <errno.h>
 #include <gnutls/gnutls.h>
 #include <microhttpd.h>
 #include <openssl/crypto.h>
@@ -45,9 +46,10 @@ const struct mg_command *const mg_commands[] = {
 };
 #define COMMANDS (sizeof mg_commands / sizeof *mg_commands - 1)
 
-int mg_command_print(const struct mg_buf *text) {
-  bool good = !text->failed && fwrite(text->p, 1, text->n, stdout) == text->n && fflush(stdout) == 0;
-  if (!good) perror("mlgate: standard output");
+int mg_command_print(const char *who, const struct mg_buf *text) {
+  bool good = !text->failed && (!text->n || fwrite(text->p, 1, text->n, stdout) == text->n) && fflush(stdout) == 0;
+  if (text->failed) fprintf(stderr, "%s: out of memory\n", who);
+  else if (!good) fprintf(stderr, "%s: standard output: %s\n", who, strerror(errno));
   return good ? MG_EXIT_OK : MG_EXIT_USAGE;
 }
 
@@ -75,7 +77,7 @@ static int show_help(const struct mg_command *command, bool all) {
   mg_buf_init(&text, NULL, HELP_MAX);
   if (command) command_help_text(&text, command, all);
   else overview(&text);
-  return mg_command_print(&text);
+  return mg_command_print("mlgate", &text);
 }
 
 static int run_version(const void *options, const struct mg_strings *args) {
@@ -87,7 +89,7 @@ static int run_version(const void *options, const struct mg_strings *args) {
   mg_buf_printf(&text, "mlgate %s\n", mg_version);
   mg_buf_printf(&text, "libmicrohttpd %s, GnuTLS %s, %s, libyaml %s, PCRE2 %s\n", MHD_get_version(), gnutls_check_version(NULL),
                 OpenSSL_version(OPENSSL_VERSION), yaml_get_version_string(), pcre);
-  return mg_command_print(&text);
+  return mg_command_print("mlgate", &text);
 }
 
 static const struct mg_command *find(const char *name) {

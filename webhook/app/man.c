@@ -296,7 +296,7 @@ static int run(const void *options, const struct mg_strings *args) {
     command_page(&out, command);
   else
     overview_page(&out);
-  return mg_command_print(&out);
+  return mg_command_print("mlgate man", &out);
 }
 
 static const struct mg_option options[] = {MG_OPTIONS_END};

@@ -23,14 +23,10 @@ void mg_policy_sources_fini(struct mg_policy_sources *sources) {
 
 static int add_source(struct load *load, const struct mg_source *source, struct mg_err *err) {
   struct mg_policy_sources *s = load->sources;
-  if (s->count == s->cap) {
-    size_t cap = s->cap ? 2 * s->cap : 64;
-    void *more = mg_arena_grow(&s->arena, s->items, s->cap * sizeof *source, cap * sizeof *source);
-    if (!more) return mg_err_set(err, MG_E_NOMEM, "out of memory");
-    s->items = more;
-    s->cap = cap;
-  }
-  s->items[s->count++] = *source;
+  struct mg_source *items = mg_arena_room(&s->arena, s->items, &s->cap, s->count, sizeof *items);
+  if (!items) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  s->items = items;
+  items[s->count++] = *source;
   return 0;
 }
 

@@ -7,6 +7,8 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "app/inputs.h"
+
 #define PIECE ((size_t)1 << 17)
 #define DEPTH_MAX 1000 /* more than any reader takes: what looks so deep is many records that were cut short */
 
@@ -32,7 +34,7 @@ static bool is_yaml(const char *path) {
 
 int mg_records_open(struct mg_records **ret, const char *path, struct mg_err *err) {
   struct stat info;
-  bool standard = strcmp(path, "-") == 0;
+  bool standard = mg_is_standard(path);
   *ret = NULL;
   int fd = standard ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
   if (fd < 0 || fstat(fd, &info) != 0 || S_ISDIR(info.st_mode)) {

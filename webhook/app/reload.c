@@ -124,8 +124,7 @@ static void look_at_credentials(struct mg_reload *reload, uint64_t *hash) {
 /* The first line that is no warning; all of them would not fit into a line of the log. */
 static int policy_error(struct mg_buf *said, int code, struct mg_err *err) {
   for (mg_str rest = mg_buf_str(said); rest.n;) {
-    mg_str line = {rest.p, mg_str_find(rest, '\n')};
-    rest = mg_str_from(rest, line.n + 1);
+    mg_str line = mg_str_cut(&rest, '\n');
     if (line.n && !mg_str_starts(line, MG_S("warning: "))) return mg_err_set(err, code, "%.*s", MG_FMT(line));
   }
   return mg_err_set(err, code, "cannot be read");

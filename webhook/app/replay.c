@@ -174,7 +174,7 @@ static int judge_nodes(struct replaying *r, const mg_node nodes[2], unsigned dep
 }
 
 static int read_docs(struct set *set, const struct mg_record *record, const char *file, struct mg_err *err) {
-  struct mg_read how = {.limits = {MG_RECORD_MAX, MG_JUDGE_DEPTH, MG_JUDGE_CELLS}, .file = file};
+  struct mg_read how = {.limits = {MG_RECORD_MAX, MG_MANIFEST_DEPTH, MG_MANIFEST_CELLS}, .file = file};
   mg_arena_reset(&set->arena);
   set->docs = NULL;
   if (record->yaml) return mg_yaml_read(&set->docs, &set->arena, record->text, &how, err);

@@ -155,12 +155,8 @@ void mg_replay_text(struct mg_buf *out, const struct mg_replay *replay) {
 /* ---- as JSON ---- */
 
 static void put_text(struct mg_buf *out, const char *before, mg_str text) {
-  MG_BUF_AUTO clean;
-  mg_buf_init(&clean, NULL, out->max);
-  mg_buf_clean(&clean, text);
   mg_buf_printf(out, "%s", before);
-  mg_buf_json(out, mg_buf_str(&clean));
-  out->failed |= clean.failed;
+  mg_buf_json_clean(out, text);
 }
 
 struct number {

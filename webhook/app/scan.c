@@ -105,7 +105,8 @@ struct gathering {
   struct scan *scan;
   enum mg_context_kind kind;
   struct mg_context_object **items;
-  uint32_t count, cap;
+  size_t cap;
+  uint32_t count;
 };
 
 static void gathering_fini(struct gathering *g) {
@@ -115,14 +116,10 @@ static void gathering_fini(struct gathering *g) {
 static int gather(void *ctx, mg_node object, struct mg_err *err) {
   struct gathering *g = ctx;
   if (g->count == CONTEXT_MAX) return mg_err_set(err, MG_E_LIMIT, "more than %d objects", CONTEXT_MAX);
-  if (g->count == g->cap) {
-    uint32_t cap = g->cap ? 2 * g->cap : 64;
-    void *more = mg_arena_grow(&g->scan->keep, g->items, g->cap * sizeof *g->items, cap * sizeof *g->items);
-    if (!more) return mg_err_set(err, MG_E_NOMEM, "out of memory");
-    g->items = more;
-    g->cap = cap;
-  }
-  int code = mg_context_object_new(&g->items[g->count], g->kind, object, err);
+  struct mg_context_object **items = mg_arena_room(&g->scan->keep, g->items, &g->cap, g->count, sizeof *items);
+  if (!items) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  g->items = items;
+  int code = mg_context_object_new(&items[g->count], g->kind, object, err);
   g->count += code == 0;
   return code;
 }

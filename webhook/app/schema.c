@@ -1,5 +1,4 @@
 /* mlgate schema: JSON Schema (2020-12) of the files that mlgate reads, out of the tables that read them. */
-#include <errno.h>
 #include <stdio.h>
 
 #include "app/command.h"
@@ -211,13 +210,8 @@ static int run(const void *options, const struct mg_strings *args) {
   }
   if (mg_doc_init(&s.doc, &s.arena, (mg_str){0}, NULL, 1024) == 0) mg_json_write_pretty(&out, build(&s, only));
   mg_buf_byte(&out, '\n');
-  if (s.arena.failed || out.failed) {
-    fputs("mlgate schema: out of memory\n", stderr);
-    return MG_EXIT_USAGE;
-  }
-  if (fwrite(out.p, 1, out.n, stdout) == out.n && fflush(stdout) == 0) return MG_EXIT_OK;
-  fprintf(stderr, "mlgate schema: standard output: %s\n", strerror(errno));
-  return MG_EXIT_USAGE;
+  out.failed |= s.arena.failed;
+  return mg_command_print("mlgate schema", &out);
 }
 
 static const struct mg_option options[] = {MG_OPTIONS_END};

@@ -37,7 +37,7 @@ static void leave_out_reports(const struct mg_report *report, struct mg_inputs *
   size_t kept = 0;
   for (size_t i = 0; i < inputs->count; i++) {
     const struct mg_input *input = &inputs->items[i];
-    if (strcmp(input->path, "-") == 0 || !mg_report_goes_to(report, input->path)) inputs->items[kept++] = *input;
+    if (mg_is_standard(input->path) || !mg_report_goes_to(report, input->path)) inputs->items[kept++] = *input;
   }
   inputs->count = kept;
 }

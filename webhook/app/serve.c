@@ -208,11 +208,7 @@ static int use_limits(const struct serve_options *o, struct mg_http_options *htt
   MG_BUF_AUTO said;
   mg_buf_init(&said, NULL, SAID_MAX);
   int code = mg_limits_use(&o->limits, &machine, http, &said, err);
-  for (mg_str rest = mg_buf_str(&said); rest.n;) {
-    mg_str line = {rest.p, mg_str_find(rest, '\n')};
-    rest = mg_str_from(rest, line.n + 1);
-    log_text(MG_LOG_WARN, "limits", "text", line);
-  }
+  for (mg_str rest = mg_buf_str(&said); rest.n;) log_text(MG_LOG_WARN, "limits", "text", mg_str_cut(&rest, '\n'));
   return code;
 }
 

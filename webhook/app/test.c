@@ -4,6 +4,7 @@
 
 #include "app/cases.h"
 #include "app/command.h"
+#include "app/inputs.h"
 #include "doc/json.h"
 #include "kube/pattern.h"
 
@@ -197,7 +198,7 @@ static int run(const void *given, const struct mg_strings *args) {
     return MG_EXIT_USAGE;
   }
   for (size_t i = 0; s.o->update && i < args->count; i++)
-    if (strcmp(args->items[i], "-") == 0) {
+    if (mg_is_standard(args->items[i])) {
       fputs("mlgate test: --update: standard input cannot be written anew\n", stderr);
       return MG_EXIT_USAGE;
     }

@@ -20,6 +20,7 @@
 #define ALIGN ((size_t)16) /* of __int128, the widest that lives here */
 #define CHUNK_MIN ((size_t)16 << 10)
 #define CHUNK_MAX ((size_t)256 << 10)
+#define FIRST_ITEMS 16 /* of an array that grows */
 
 struct mg_arena_chunk {
   struct mg_arena_chunk *next;
@@ -186,6 +187,14 @@ void *mg_arena_grow(struct mg_arena *arena, void *old, size_t old_size, size_t n
   }
   void *p = mg_arena_alloc(arena, new_size);
   return p ? memcpy(p, old, old_size) : NULL;
+}
+
+void *mg_arena_room(struct mg_arena *arena, void *items, size_t *cap, size_t count, size_t size) {
+  if (count < *cap) return items;
+  size_t more = *cap ? 2 * *cap : FIRST_ITEMS;
+  void *grown = mg_arena_grow(arena, items, *cap * size, more * size);
+  if (grown) *cap = more;
+  return grown;
 }
 
 mg_str mg_arena_dup(struct mg_arena *arena, mg_str s) {

@@ -28,6 +28,9 @@ void *mg_arena_alloc(struct mg_arena *arena, size_t size) __attribute__((malloc,
 void *mg_arena_zero(struct mg_arena *arena, size_t count, size_t size) __attribute__((malloc, alloc_size(2, 3)));
 /* Grows a block, in place where it is the newest one, else by copy. old may be NULL. */
 void *mg_arena_grow(struct mg_arena *arena, void *old, size_t old_size, size_t new_size);
+/* Room for one more behind the `count` items, of `size` each, of an array that has room for *cap; it doubles when it is full.
+ * Returns the items, which may have moved; NULL: out of memory, and all is as it was. */
+void *mg_arena_room(struct mg_arena *arena, void *items, size_t *cap, size_t count, size_t size);
 
 #define MG_NEW(arena, type) ((type *)mg_arena_zero((arena), 1, sizeof(type)))
 #define MG_NEW_N(arena, type, n) ((type *)mg_arena_zero((arena), (n), sizeof(type)))

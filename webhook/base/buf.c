@@ -124,6 +124,14 @@ void mg_buf_clean(struct mg_buf *buf, mg_str s) {
   put_span(buf, from, end);
 }
 
+void mg_buf_json_clean(struct mg_buf *buf, mg_str s) {
+  MG_BUF_AUTO clean;
+  mg_buf_init(&clean, NULL, buf->max);
+  mg_buf_clean(&clean, s);
+  mg_buf_json(buf, mg_buf_str(&clean));
+  buf->failed |= clean.failed;
+}
+
 void mg_buf_base64(struct mg_buf *buf, mg_str s) {
   static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   if (s.n > buf->max) {

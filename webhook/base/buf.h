@@ -24,6 +24,8 @@ char *mg_buf_room(struct mg_buf *buf, size_t want);
 void mg_buf_json(struct mg_buf *buf, mg_str s);
 /* Text for people: control characters, bidirectional controls, line and paragraph separators and bad UTF-8 become U+FFFD. */
 void mg_buf_clean(struct mg_buf *buf, mg_str s);
+/* Text for people as a JSON string: cleaned, then escaped. */
+void mg_buf_json_clean(struct mg_buf *buf, mg_str s);
 /* Standard padded base64. */
 void mg_buf_base64(struct mg_buf *buf, mg_str s);
 

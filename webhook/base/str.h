@@ -53,5 +53,12 @@ int mg_str_cmp(mg_str a, mg_str b);
 /* Index of the byte, or s.n when it is not there. */
 size_t mg_str_find(mg_str s, char byte);
 
+/* Takes what stands before the first such byte, or all; *rest is what stands behind it. */
+static inline mg_str mg_str_cut(mg_str *rest, char byte) {
+  mg_str part = {rest->p, mg_str_find(*rest, byte)};
+  *rest = mg_str_from(*rest, part.n + 1);
+  return part;
+}
+
 /* True where `part` stands anywhere in `s`. */
 bool mg_str_has(mg_str s, mg_str part);

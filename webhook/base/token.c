@@ -5,17 +5,7 @@
 #include <openssl/crypto.h>
 #include <unistd.h>
 
-static ssize_t read_all(int fd, char *to, size_t room) {
-  size_t n = 0;
-  while (n < room) {
-    ssize_t got = read(fd, to + n, room - n);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return -1;
-    if (got == 0) break;
-    n += (size_t)got;
-  }
-  return (ssize_t)n;
-}
+#include "base/read.h"
 
 static int take(struct mg_token *token, const char *path, const char *text, size_t n, struct mg_err *err) {
   while (n && (text[n - 1] == '\n' || text[n - 1] == '\r' || text[n - 1] == ' ')) n--;
@@ -33,7 +23,7 @@ static int take(struct mg_token *token, const char *path, const char *text, size
 int mg_token_read(struct mg_token *token, const char *path, struct mg_err *err) {
   char text[MG_TOKEN_MAX + 16]; /* room for white space behind it, and to see that it is too long */
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  ssize_t n = fd < 0 ? -1 : read_all(fd, text, sizeof text);
+  ssize_t n = fd < 0 ? -1 : mg_read_all(fd, text, sizeof text);
   int why = errno;
   if (fd >= 0) close(fd);
   int code = n < 0 ? mg_err_set(err, MG_E_IO, "%s: %s", path, strerror(why)) : take(token, path, text, (size_t)n, err);

@@ -43,6 +43,12 @@ bool mg_when_parse(mg_str text, bool end_of_day, int64_t *ret) {
   return true;
 }
 
+const char *mg_when_text(int64_t unix_time, char room[MG_WHEN_ROOM]) {
+  struct tm tm;
+  time_t t = (time_t)unix_time;
+  return gmtime_r(&t, &tm) && strftime(room, MG_WHEN_ROOM, "%Y-%m-%dT%H:%M:%SZ", &tm) > 0 ? room : "?";
+}
+
 /* ---- durations ---- */
 
 /* Longer names before their beginnings. */

@@ -38,7 +38,6 @@
 
 #define MG_CERTS_NAMES_MAX 64
 #define MG_CERTS_DAYS_MAX 36500
-#define MG_CERTS_OVERLAP 3600
 
 struct mg_certs_place {
   const char *dir;         /* made (0700) when missing; NULL: the Secret */

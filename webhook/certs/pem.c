@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/read.h"
 #include "base/write.h"
 
 static void closep(const int *fd) {
@@ -40,25 +41,6 @@ void mg_pem_free(char *text, size_t size) {
   }
 }
 
-/* One byte more than the limit is asked for, so that a file that grows under us cannot slip past it. */
-static ssize_t read_all(int fd, char *to, size_t room) {
-  size_t n = 0;
-  while (n < room) {
-    ssize_t got = read(fd, to + n, room - n);
-    if (got < 0 && errno == EINTR) {
-      continue;
-    }
-    if (got < 0) {
-      return -1;
-    }
-    if (got == 0) {
-      break;
-    }
-    n += (size_t)got;
-  }
-  return (ssize_t)n;
-}
-
 int mg_pem_read(const char *path, char **ret_text, size_t *ret_size, struct mg_err *err) {
   /* O_NONBLOCK: a named pipe in the place of a file must not stop a reload. */
   FD_AUTO fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -80,7 +62,8 @@ int mg_pem_read(const char *path, char **ret_text, size_t *ret_size, struct mg_e
   if (!text) {
     return mg_err_set(err, MG_E_NOMEM, "%s: out of memory", path);
   }
-  ssize_t n = read_all(fd, text, MG_PEM_MAX + 1);
+  /* One byte more than the limit, so that a file that grows under us cannot slip past it. */
+  ssize_t n = mg_read_all(fd, text, MG_PEM_MAX + 1);
   if (n < 0 || n > (ssize_t)MG_PEM_MAX) {
     int code = n < 0 ? mg_err_set(err, MG_E_IO, "%s: %s", path, strerror(errno))
                      : mg_err_set(err, MG_E_LIMIT, "%s: larger than %u bytes", path, MG_PEM_MAX);

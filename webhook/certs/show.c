@@ -4,6 +4,7 @@
 #include <openssl/x509v3.h>
 #include <time.h>
 
+#include "base/when.h"
 #include "certs/names.h"
 #include "certs/store.h"
 
@@ -30,11 +31,8 @@ static void put_name(struct mg_buf *out, const char *label, const X509_NAME *nam
 }
 
 static void put_time(struct mg_buf *out, const char *label, int64_t unix_time) {
-  time_t t = (time_t)unix_time;
-  struct tm tm;
-  char text[32] = "?";
-  if (gmtime_r(&t, &tm)) (void)strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
-  mg_buf_printf(out, COLUMN "%s\n", label, text);
+  char room[MG_WHEN_ROOM];
+  mg_buf_printf(out, COLUMN "%s\n", label, mg_when_text(unix_time, room));
 }
 
 static void put_hex(struct mg_buf *out, const unsigned char *p, size_t n, const char *between) {

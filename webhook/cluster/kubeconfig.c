@@ -118,7 +118,7 @@ static int find_files(struct reading *r, const char *path, struct mg_err *err) {
 static bool find(const struct reading *r, const char *list, const char *what, mg_str name, struct entry *ret) {
   for (size_t i = 0; i < r->count; i++) {
     mg_node items = mg_get(r->files[i].root, mg_str_of(list));
-    for (mg_node item = mg_is(items, MG_ARRAY) ? mg_first(items) : (mg_node){0}; item.at; item = mg_next(item)) {
+    for (mg_node item = mg_first(mg_as(items, MG_ARRAY)); item.at; item = mg_next(item)) {
       if (!mg_str_eq(mg_string(MG_GET(item, "name")), name)) continue;
       *ret = (struct entry){mg_get(item, mg_str_of(what)), &r->files[i], name};
       return true;
@@ -132,7 +132,7 @@ static mg_str names(const struct reading *r, const char *list) {
   mg_buf_init(&out, &r->to->arena, NAMES_MAX);
   for (size_t i = 0; i < r->count; i++) {
     mg_node items = mg_get(r->files[i].root, mg_str_of(list));
-    for (mg_node item = mg_is(items, MG_ARRAY) ? mg_first(items) : (mg_node){0}; item.at && !out.failed; item = mg_next(item)) {
+    for (mg_node item = mg_first(mg_as(items, MG_ARRAY)); item.at && !out.failed; item = mg_next(item)) {
       if (out.n) mg_buf_lit(&out, ", ");
       mg_buf_clean(&out, mg_string(MG_GET(item, "name")));
     }

@@ -70,7 +70,7 @@ static bool is_word(mg_str s) {
 
 static bool has_verb(mg_node resource, const char *verb) {
   mg_node verbs = MG_GET(resource, "verbs");
-  for (mg_node v = mg_is(verbs, MG_ARRAY) ? mg_first(verbs) : (mg_node){0}; v.at; v = mg_next(v))
+  for (mg_node v = mg_first(mg_as(verbs, MG_ARRAY)); v.at; v = mg_next(v))
     if (mg_str_is(mg_string(v), verb)) return true;
   return false;
 }
@@ -111,7 +111,7 @@ static int add_version(struct discovering *d, mg_str group, mg_str version, stru
     return 0;
   }
   mg_node resources = MG_GET(root_of(&answer), "resources");
-  for (mg_node r = mg_is(resources, MG_ARRAY) ? mg_first(resources) : (mg_node){0}; r.at && code == 0; r = mg_next(r))
+  for (mg_node r = mg_first(mg_as(resources, MG_ARRAY)); r.at && code == 0; r = mg_next(r))
     code = add_resource(d, group, version, r, err);
   return code;
 }

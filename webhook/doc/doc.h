@@ -69,6 +69,11 @@ static inline bool mg_is(mg_node n, enum mg_kind kind) {
   return mg_cell_of(n)->kind == kind;
 }
 
+/* The node where it is of that kind, else an absent one. */
+static inline mg_node mg_as(mg_node n, enum mg_kind kind) {
+  return mg_is(n, kind) ? n : (mg_node){0};
+}
+
 /* Absent or null: what Kubernetes treats alike. */
 static inline bool mg_missing(mg_node n) {
   return mg_cell_of(n)->kind <= MG_NULL;

@@ -1,6 +1,6 @@
-/* Edits of a doc, recorded as an RFC 6902 patch that the API server's library applies (reference kubernetes.md section 6):
- * parents exist before children, append is "/-", nothing absent is removed. The tree changes at once. An edit inside something
- * that the same patch added needs no operation of its own: the added value is written when the patch is. */
+/* Edits of a doc, recorded as an RFC 6902 patch that the API server's library applies: parents exist
+ * before children, append is "/-", nothing absent is removed. The tree changes at once. An edit inside something that the same
+ * patch added needs no operation of its own: the added value is written when the patch is. */
 #pragma once
 #include "base/buf.h"
 #include "doc/doc.h"

@@ -30,14 +30,10 @@ static int no_memory(struct work *w) {
 
 static int add(struct work *w, uint32_t start, uint32_t end, mg_str text) {
   struct mg_splices *to = w->to;
-  if (to->count == to->cap) {
-    uint32_t cap = to->cap ? to->cap * 2 : 16;
-    struct mg_splice *items = mg_arena_grow(to->arena, to->items, to->cap * sizeof *items, cap * sizeof *items);
-    if (!items) return no_memory(w);
-    to->items = items;
-    to->cap = cap;
-  }
-  to->items[to->count] = (struct mg_splice){start, end, to->count, text};
+  struct mg_splice *items = mg_arena_room(to->arena, to->items, &to->cap, to->count, sizeof *items);
+  if (!items) return no_memory(w);
+  to->items = items;
+  items[to->count] = (struct mg_splice){start, end, to->count, text};
   to->count++;
   return 0;
 }

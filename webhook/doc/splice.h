@@ -15,7 +15,8 @@ struct mg_splice {
 struct mg_splices {
   struct mg_arena *arena;
   struct mg_splice *items;
-  uint32_t count, cap;
+  size_t cap;
+  uint32_t count;
   bool shared;        /* an edit of what an alias brought was left out: it is right if the anchor's own value is edited alike */
   uint32_t shared_at; /* where the first such alias stands */
 };

@@ -1,4 +1,4 @@
-/* YAML as sigs.k8s.io/yaml (go-yaml v2, YAML 1.1) reads it into JSON: reference kubernetes.md section 10. */
+/* YAML as sigs.k8s.io/yaml (go-yaml v2, YAML 1.1) reads it into JSON. */
 #pragma once
 #include "doc/json.h"
 

@@ -251,10 +251,6 @@ uint64_t mg_http_ended(const struct mg_http_server *server, enum mg_http_end why
   return sum;
 }
 
-void mg_http_drain_begin(struct mg_http_server *server) {
-  atomic_store(&server->draining, true);
-}
-
 static void pause_ms(int64_t ms) {
   struct timespec left = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
   while (nanosleep(&left, &left) != 0 && errno == EINTR) {
@@ -302,7 +298,7 @@ static bool wait_empty(struct mg_http_door *door, int64_t limit_ms) {
 }
 
 bool mg_http_drain(struct mg_http_server *server, int64_t grace_ms, int64_t limit_ms) {
-  mg_http_drain_begin(server);
+  atomic_store(&server->draining, true);
   pause_ms(grace_ms > 0 ? grace_ms : 0);
   stop_listening(&server->doors[MG_DOOR_TLS], limit_ms);
   return wait_empty(&server->doors[MG_DOOR_TLS], limit_ms);

@@ -10,7 +10,7 @@ struct mg_accelerator_row {
   uint32_t unit; /* enum mg_unit */
 };
 
-/* The contract's kind: Accelerators. Lists are of struct mg_pattern * unless said. */
+/* A document of kind Accelerators. Lists are of struct mg_pattern * unless said. */
 struct mg_accelerators {
   struct mg_list resources; /* of struct mg_accelerator_row; the first match holds */
   struct mg_list device_classes;

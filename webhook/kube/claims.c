@@ -76,7 +76,7 @@ static void use_claims(struct mg_pod *pod, struct mg_container *c, struct claim 
 
 void mg_pod_resolve_claims(struct mg_pod *pod) {
   mg_node list = MG_GET(pod->spec, "resourceClaims");
-  uint32_t count = mg_is(list, MG_ARRAY) ? mg_count(list) : 0, i = 0;
+  uint32_t count = mg_count(mg_as(list, MG_ARRAY)), i = 0;
   if (!count) return;
   struct claim *claims = MG_NEW_N(pod->arena, struct claim, count);
   if (!claims) return;

@@ -1,4 +1,4 @@
-/* Device claims (dynamic resource allocation) of a pod, resolved through the context (reference ml-workloads.md section 2.2). */
+/* Device claims (dynamic resource allocation) of a pod, resolved through the context. */
 #pragma once
 #include "kube/pod.h"
 

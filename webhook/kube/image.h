@@ -1,4 +1,4 @@
-/* Image references, normalised as container runtimes do (reference image-registry.md section 2.5). */
+/* Image references, normalised as container runtimes do. */
 #pragma once
 #include "base/arena.h"
 

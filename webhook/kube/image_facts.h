@@ -1,6 +1,5 @@
 /* What a registry says of an image, and who can be asked for it. Facts are immutable and shared: they are of a digest, not of
- * a policy; which of them matter (bases, limits) is for rules to say (contract section 3, imageSize;
- * reference image-registry.md). */
+ * a policy; which of them matter (bases, limits) is for rules to say. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>

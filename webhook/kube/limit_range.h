@@ -1,5 +1,5 @@
-/* LimitRanges as the API server's own LimitRanger reads and applies them to Pods (reference kubernetes.md section 4). Only the
- * arithmetic: who is told, and whether a template gets its defaults now, is a rule's business. */
+/* LimitRanges as the API server's own LimitRanger reads and applies them to Pods. Only the arithmetic: who is
+ * told, and whether a template gets its defaults now, is a rule's business. */
 #pragma once
 #include "kube/pod.h"
 

@@ -1,4 +1,4 @@
-/* Names as the API server validates them (reference kubernetes.md section 6). */
+/* Names as the API server validates them. */
 #pragma once
 #include "base/str.h"
 

@@ -1,4 +1,4 @@
-/* Patterns of policy files: a glob, or /PCRE2/; both anchored at both ends (contract section 2 and 9). */
+/* Patterns of policy files: a glob, or /PCRE2/; both anchored at both ends. */
 #pragma once
 #include "base/arena.h"
 #include "base/err.h"

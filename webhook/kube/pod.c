@@ -53,20 +53,20 @@ static int read_amounts(const struct mg_pod *pod, struct mg_container *c) {
   enum { LONG = 64 };
   mg_node resources = mg_container_resources(c);
   mg_node limits = MG_GET(resources, "limits"), requests = MG_GET(resources, "requests");
-  uint32_t most = (mg_is(limits, MG_OBJECT) ? mg_count(limits) : 0) + (mg_is(requests, MG_OBJECT) ? mg_count(requests) : 0);
+  uint32_t most = mg_count(mg_as(limits, MG_OBJECT)) + mg_count(mg_as(requests, MG_OBJECT));
   most += pod->row->devices.count; /* read_devices adds them */
   c->amount_count = 0;
   if (!most) return 0;
   c->amounts = MG_NEW_N(pod->arena, struct mg_amount, most);
   if (!c->amounts) return MG_E_NOMEM;
-  for (mg_node key = mg_is(limits, MG_OBJECT) ? mg_first(limits) : (mg_node){0}; key.at; key = mg_next(key)) {
+  for (mg_node key = mg_first(mg_as(limits, MG_OBJECT)); key.at; key = mg_next(key)) {
     struct mg_amount *a = &c->amounts[c->amount_count++];
     *a = (struct mg_amount){.resource = mg_text(key), .limit = mg_value(key)};
     a->limit_state = read_amount(a->limit, &a->limit_q);
   }
   uint32_t limited = c->amount_count;
   if (limited > LONG) qsort(c->amounts, limited, sizeof *c->amounts, by_resource);
-  for (mg_node key = mg_is(requests, MG_OBJECT) ? mg_first(requests) : (mg_node){0}; key.at; key = mg_next(key)) {
+  for (mg_node key = mg_first(mg_as(requests, MG_OBJECT)); key.at; key = mg_next(key)) {
     struct mg_amount *a = (limited > LONG ? find_sorted : find_amount)(c->amounts, limited, mg_text(key));
     if (!a) {
       a = &c->amounts[c->amount_count++];

@@ -1,4 +1,4 @@
-/* resource.Quantity by value, as k8s.io/apimachinery computes it (reference kubernetes.md section 9). */
+/* resource.Quantity by value, as k8s.io/apimachinery computes it. */
 #pragma once
 #include "base/arena.h"
 #include "base/err.h"

@@ -1,4 +1,4 @@
-/* AdmissionReview v1 in and out (reference kubernetes.md section 1). */
+/* AdmissionReview v1 in and out. */
 #pragma once
 #include "base/buf.h"
 #include "doc/doc.h"

@@ -1,4 +1,4 @@
-/* metav1.LabelSelector, compiled (reference kubernetes.md section 10). */
+/* metav1.LabelSelector, compiled. */
 #pragma once
 #include "base/arena.h"
 #include "base/err.h"

@@ -268,16 +268,12 @@ bool mg_kind_read(struct mg_load *load, mg_node spec, struct mg_kind_row *ret) {
 int mg_kind_add(struct mg_kind_table *table, struct mg_arena *arena, const struct mg_kind_row *row) {
   uint32_t i = 0;
   while (i < table->count && !(mg_str_eq(table->rows[i].group, row->group) && mg_str_eq(table->rows[i].kind, row->kind))) i++;
-  if (i == table->cap) {
-    uint32_t cap = table->cap ? table->cap * 2 : 64;
-    struct mg_kind_row *rows = mg_arena_grow(arena, table->rows, table->cap * sizeof *rows, cap * sizeof *rows);
-    if (!rows) return MG_E_NOMEM;
-    table->rows = rows;
-    table->cap = cap;
-  }
+  struct mg_kind_row *rows = mg_arena_room(arena, table->rows, &table->cap, i, sizeof *rows);
+  if (!rows) return MG_E_NOMEM;
+  table->rows = rows;
   if (i == table->count) table->count++;
-  table->rows[i] = *row;
-  table->rows[i].index = i;
+  rows[i] = *row;
+  rows[i].index = i;
   return 0;
 }
 

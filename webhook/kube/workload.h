@@ -1,5 +1,4 @@
-/* The workload table: where each kind keeps its pod templates, as data (contract section 5, reference ml-workloads.md section 1).
- */
+/* The workload table: where each kind keeps its pod templates, as data. */
 #pragma once
 #include "doc/decode.h"
 
@@ -102,7 +101,8 @@ struct mg_kind_row {
 
 struct mg_kind_table {
   struct mg_kind_row *rows;
-  uint32_t count, cap;
+  uint32_t count;
+  size_t cap;
 };
 
 extern const struct mg_field mg_kind_fields[]; /* of a WorkloadKind's spec */

@@ -85,7 +85,7 @@ static enum mg_role role_by_labels(const struct mg_kind_table *kinds, const stru
   return MG_ROLE_NONE;
 }
 
-/* Contract section 2, "Role of a template"; the object around a nested one will be its owner. */
+/* The object around a nested template will be its owner. */
 static enum mg_role role_of(const struct walk *w, const struct mg_pod *pod) {
   const struct mg_kind_table *kinds = w->all->world->kinds;
   mg_str group, version, kind;

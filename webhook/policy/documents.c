@@ -126,14 +126,10 @@ static const struct mg_field policy_fields[] = {
 };
 
 static struct mg_policy *new_policy(struct mg_snapshot *s) {
-  if (s->policy_count == s->policy_cap) {
-    uint32_t cap = s->policy_cap ? s->policy_cap * 2 : 16;
-    struct mg_policy *more = mg_arena_grow(&s->arena, s->policies, s->policy_cap * sizeof *more, cap * sizeof *more);
-    if (!more) return NULL;
-    s->policies = more;
-    s->policy_cap = cap;
-  }
-  return &s->policies[s->policy_count++];
+  struct mg_policy *all = mg_arena_room(&s->arena, s->policies, &s->policy_cap, s->policy_count, sizeof *all);
+  if (!all) return NULL;
+  s->policies = all;
+  return &all[s->policy_count++];
 }
 
 static void check_kinds(struct mg_loader *l, const struct policy_spec *spec, mg_node at) {
@@ -217,14 +213,10 @@ static const struct mg_field exception_fields[] = {
 };
 
 static struct mg_exception *new_exception(struct mg_snapshot *s) {
-  if (s->exception_count == s->exception_cap) {
-    uint32_t cap = s->exception_cap ? s->exception_cap * 2 : 16;
-    struct mg_exception *more = mg_arena_grow(&s->arena, s->exceptions, s->exception_cap * sizeof *more, cap * sizeof *more);
-    if (!more) return NULL;
-    s->exceptions = more;
-    s->exception_cap = cap;
-  }
-  return &s->exceptions[s->exception_count++];
+  struct mg_exception *all = mg_arena_room(&s->arena, s->exceptions, &s->exception_cap, s->exception_count, sizeof *all);
+  if (!all) return NULL;
+  s->exceptions = all;
+  return &all[s->exception_count++];
 }
 
 static void load_exception(struct mg_loader *l, const struct mg_document *d, mg_node root) {
@@ -261,14 +253,10 @@ static const struct mg_field registry_fields[] = {
 static void load_registry(struct mg_loader *l, const struct mg_document *d, mg_node root) {
   struct mg_snapshot *s = l->snapshot;
   (void)root;
-  if (s->registry_count == s->registry_cap) {
-    uint32_t cap = s->registry_cap ? s->registry_cap * 2 : 8;
-    struct mg_registry_host *more = mg_arena_grow(&s->arena, s->registries, s->registry_cap * sizeof *more, cap * sizeof *more);
-    if (!more) return;
-    s->registries = more;
-    s->registry_cap = cap;
-  }
-  struct mg_registry_host *host = &s->registries[s->registry_count++];
+  struct mg_registry_host *all = mg_arena_room(&s->arena, s->registries, &s->registry_cap, s->registry_count, sizeof *all);
+  if (!all) return;
+  s->registries = all;
+  struct mg_registry_host *host = &all[s->registry_count++];
   *host = (struct mg_registry_host){0};
   mg_decode(&l->load, registry_fields, "spec", d->spec, host);
 }

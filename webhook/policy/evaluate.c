@@ -1,6 +1,6 @@
 /* One request against one snapshot. Mutation first, every rule on the object as the earlier rules left it; then the judgement of
- * the result. On an UPDATE each rule that has something to say is first put to oldObject, and only what the update brings counts
- * (contract section 2). */
+ * the result. On an UPDATE each rule that has something to say is first put to oldObject, and only what the update brings
+ * counts. */
 #include "policy/run.h"
 
 #include "kube/limit_range.h"

@@ -121,7 +121,7 @@ static void remember(struct mg_run *run, const struct mg_finding *f) {
   *slot = k;
 }
 
-/* The value is the same as before or no worse (contract section 2, UPDATE). */
+/* The value is the same as before or no worse (UPDATE). */
 static bool no_worse(const struct mg_measure *now, const struct mg_measure *before) {
   if (now->kind != before->kind) return false;
   switch (now->kind) {

@@ -32,13 +32,14 @@ struct mg_snapshot {
   struct mg_context *context;
   uint32_t needs; /* of all policies and exceptions */
   struct mg_policy *policies;
-  uint32_t policy_count, policy_cap;
+  uint32_t policy_count;
   uint32_t shared_count; /* selections that several policies share */
   struct mg_exception *exceptions;
-  uint32_t exception_count, exception_cap;
+  uint32_t exception_count;
   struct mg_registry_host *registries;
-  uint32_t registry_count, registry_cap;
+  uint32_t registry_count;
   uint32_t rule_count;
+  size_t policy_cap, exception_cap, registry_cap;
   struct mg_index index;
   bool dry_run;
   uint64_t content;

@@ -1,4 +1,4 @@
-/* What a registry wants for an answer: WWW-Authenticate (RFC 9110 section 11.6.1; reference image-registry.md section 2.1). */
+/* What a registry wants for an answer: WWW-Authenticate (RFC 9110 section 11.6.1). */
 #pragma once
 #include "base/arena.h"
 

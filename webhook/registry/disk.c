@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/read.h"
 #include "base/write.h"
 #include "doc/json.h"
 #include "registry/manifest.h"
@@ -151,19 +152,13 @@ static bool path_of(char path[PATH_ROOM], const char *dir, const char *kind, mg_
 
 static mg_str read_file(struct mg_arena *arena, const char *path) {
   struct stat st;
-  size_t n = 0;
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
   bool good = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 && (size_t)st.st_size <= MG_DISK_FILE_MAX;
   good = good && st.st_uid == geteuid() && !(st.st_mode & (S_IWGRP | S_IWOTH)); /* whoever writes it would decide */
   char *text = good ? mg_arena_alloc(arena, (size_t)st.st_size) : NULL;
-  while (text && n < (size_t)st.st_size) {
-    ssize_t got = read(fd, text + n, (size_t)st.st_size - n);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) break;
-    n += (size_t)got;
-  }
+  ssize_t n = text ? mg_read_all(fd, text, (size_t)st.st_size) : -1;
   if (fd >= 0) close(fd);
-  return text ? (mg_str){text, n} : (mg_str){0};
+  return n < 0 ? (mg_str){0} : (mg_str){text, (size_t)n};
 }
 
 /* One name for each, so that what a crash leaves behind is bounded too; after a minute it is taken for that. */

@@ -53,6 +53,10 @@ void mg_errand_fail(struct mg_errand *e, enum mg_registry_result result, int sta
   finish(e, &(struct mg_answer){.result = result, .status = status, .total = e->total, .why = e->why});
 }
 
+void mg_errand_fail_memory(struct mg_errand *e) {
+  mg_errand_fail(e, MG_REGISTRY_UNREACHABLE, 0, "too little memory to ask it");
+}
+
 void mg_errand_fail_transfer(struct mg_errand *e, const struct mg_transfer_reply *reply) {
   static const struct {
     enum mg_registry_result result;
@@ -143,7 +147,7 @@ void mg_errand_send(struct mg_errand *e) {
       .authorization = way.own ? authorization : NULL, .ca_file = way.ca_file, .verify = way.verify, .alone = way.alone,
       .cut = e->order.cut, .guard = way.guard, .timeout_ms = mg_errand_timeout(e), .max = e->order.max,
       .done = on_reply, .ctx = e};
-  if (!mg_transfer_start(e->all->transfers, &r)) mg_errand_fail(e, MG_REGISTRY_UNREACHABLE, 0, "too little memory to ask it");
+  if (!mg_transfer_start(e->all->transfers, &r)) mg_errand_fail_memory(e);
 }
 
 static bool set_url(struct mg_errand *e, bool plain) {
@@ -162,7 +166,7 @@ struct mg_origin *mg_errand_limits(struct mg_errand *e, mg_str host) {
 static bool is_limited(struct mg_errand *e, int64_t now) {
   const struct mg_origin *limits = mg_errand_limits(e, e->host);
   if (!limits) {
-    mg_errand_fail(e, MG_REGISTRY_UNREACHABLE, 0, "too little memory to ask it");
+    mg_errand_fail_memory(e);
   } else if (now < limits->throttled_until) {
     mg_errand_fail(e, MG_REGISTRY_THROTTLED, 0, "it allows no more requests for now");
   } else if (e->order.pull && now < limits->low_until) {
@@ -187,7 +191,7 @@ static void begin_endpoint(struct mg_errand *e) {
   if (is_limited(e, now)) return;
   const struct mg_origin *origin = mg_origin_of(&e->all->origins, e->host);
   if (!origin) {
-    mg_errand_fail(e, MG_REGISTRY_UNREACHABLE, 0, "too little memory to ask it");
+    mg_errand_fail_memory(e);
   } else if (now < origin->down_until) {
     mg_errand_fail(e, MG_REGISTRY_UNREACHABLE, 0, "it could not be reached a moment ago");
   } else if (set_url(e, origin->plain && e->document && e->document->insecure)) {
@@ -238,7 +242,7 @@ static void follow(struct mg_errand *e, const struct mg_transfer_reply *reply) {
   }
   e->url = mg_arena_dup(&e->arena, reply->location).p;
   if (e->url) mg_errand_send(e);
-  else mg_errand_fail(e, MG_REGISTRY_UNREACHABLE, 0, "too little memory to ask it");
+  else mg_errand_fail_memory(e);
 }
 
 static bool is_redirect(int status) {

@@ -185,7 +185,7 @@ static void next_login(struct mg_errand *e, const struct mg_challenge *challenge
   }
   set_authorization(e, basic_value(login), mg_clock_ms() + BASIC_MS);
   if (e->authorization) mg_errand_send(e);
-  else mg_errand_fail(e, MG_REGISTRY_UNREACHABLE, 0, "too little memory to ask it");
+  else mg_errand_fail_memory(e);
 }
 
 /* As the kubelet: those of pull secrets, then those of the node, which here are the files. */

@@ -46,6 +46,7 @@ struct mg_origin *mg_errand_limits(struct mg_errand *e, mg_str host);
 /* The next endpoint, or the end. */
 void mg_errand_fail(struct mg_errand *e, enum mg_registry_result result, int status, const char *format, ...)
   __attribute__((format(printf, 4, 5)));
+void mg_errand_fail_memory(struct mg_errand *e);
 void mg_errand_fail_transfer(struct mg_errand *e, const struct mg_transfer_reply *reply);
 
 /* Answers a challenge: the request is sent again, or has failed. */

@@ -89,9 +89,6 @@ static inline void mg_registry_add(struct mg_registry *registry, enum mg_registr
   atomic_fetch_add_explicit(&registry->counts[result], 1, memory_order_relaxed);
 }
 
-/* The platform that is asked for: the pod's, or else what the host's document says. */
-mg_str mg_query_platform(const struct mg_settings *settings, const struct mg_image_query *query);
-
 /* Facts are a digest's, whoever has fetched them; who may see them is not. With pull secrets, what leads to facts, the digest of
  * a tag and that an image could be read at all, is therefore kept under the reference and the scope of the logins it was asked
  * with (mg_pull_scope), and so is what went wrong; even who names a digest must have been let in. Else one could learn what is

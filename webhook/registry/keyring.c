@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/read.h"
 #include "doc/json.h"
 
 #define KEYS_MAX 1000
@@ -252,34 +253,24 @@ size_t mg_keyring_size(const struct mg_keyring *ring) {
   return sizeof *ring + ring->store_size + ring->count * sizeof *ring->keys;
 }
 
-static int read_into(int fd, char *to, size_t room, size_t *ret_n) {
-  for (*ret_n = 0; *ret_n < room;) {
-    ssize_t got = read(fd, to + *ret_n, room - *ret_n);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return got < 0 ? -1 : 0;
-    *ret_n += (size_t)got;
-  }
-  return 0;
-}
-
 int mg_keyring_read(struct mg_keyring **ret, const char *path, struct mg_err *err) {
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   char *text = fd < 0 ? NULL : malloc(MG_KEYRING_FILE_MAX + 1);
-  size_t n = 0;
+  ssize_t n = text ? mg_read_all(fd, text, MG_KEYRING_FILE_MAX + 1) : 0;
   int code = 0;
   *ret = NULL;
-  if (fd < 0 || (text && read_into(fd, text, MG_KEYRING_FILE_MAX + 1, &n) < 0))
+  if (fd < 0 || n < 0)
     code = mg_err_set(err, MG_E_IO, "%s: %s", path, strerror(errno));
   else if (!text)
     code = mg_err_set(err, MG_E_NOMEM, "out of memory");
-  else if (n > MG_KEYRING_FILE_MAX)
+  else if ((size_t)n > MG_KEYRING_FILE_MAX)
     code = mg_err_set(err, MG_E_LIMIT, "%s: larger than %zu bytes", path, MG_KEYRING_FILE_MAX);
-  else if ((code = mg_keyring_new(ret, (mg_str){text, n}, NULL)) == MG_E_NOMEM)
+  else if ((code = mg_keyring_new(ret, (mg_str){text, (size_t)n}, NULL)) == MG_E_NOMEM)
     code = mg_err_set(err, MG_E_NOMEM, "out of memory");
   else if (code < 0)
     code = mg_err_set(err, MG_E_INVALID, "%s: no Docker config.json", path); /* the reader's text might show what is in it */
   if (fd >= 0) close(fd);
-  if (text) OPENSSL_cleanse(text, n);
+  if (text) OPENSSL_cleanse(text, MG_KEYRING_FILE_MAX + 1);
   free(text);
   return code;
 }

@@ -1,5 +1,5 @@
-/* Credentials of a Docker config.json, matched with images as the kubelet does (reference image-registry.md sections 2.2 and
- * 2.3). They are wiped when they go. One thread. */
+/* Credentials of a Docker config.json, matched with images as the kubelet does. They are wiped when they go.
+ * One thread. */
 #pragma once
 #include "base/err.h"
 #include "doc/doc.h"

@@ -37,7 +37,8 @@ static mg_str domain_of(mg_str reference) {
   return (mg_str){reference.p, mg_str_find(reference, '/')};
 }
 
-mg_str mg_query_platform(const struct mg_settings *settings, const struct mg_image_query *query) {
+/* The pod's, or else what the host's document says. */
+static mg_str platform_of(const struct mg_settings *settings, const struct mg_image_query *query) {
   if (query->platform.n) return query->platform;
   const struct mg_registry_host *host = mg_settings_host(settings, domain_of(query->reference));
   return host ? host->platform : (mg_str){0};
@@ -114,7 +115,7 @@ static struct mg_box_question question_of(int64_t evidence_size, struct mg_box *
 bool mg_look_cached(struct mg_registry *r, const struct mg_image_query *query, mg_str key, struct mg_box **boxes,
                     const struct mg_trouble **ret_trouble) {
   struct mg_box_question question = question_of(query->evidence_size, boxes + 1, bases_of(query));
-  mg_str platform = mg_query_platform(r->settings, query);
+  mg_str platform = platform_of(r->settings, query);
   char room[MG_NAME_ROOM];
   mg_str name;
   *ret_trouble = NULL;
@@ -137,7 +138,7 @@ bool mg_look_cached(struct mg_registry *r, const struct mg_image_query *query, m
 
 struct mg_box *mg_look_so_far(struct mg_registry *r, const struct mg_image_query *query, struct mg_box **bases, mg_str why) {
   struct mg_box_question question = question_of(query->evidence_size, bases, bases_of(query));
-  mg_str platform = mg_query_platform(r->settings, query);
+  mg_str platform = platform_of(r->settings, query);
   char room[MG_NAME_ROOM];
   mg_str name;
   if (!name_of(r, query, question.now, room, &name)) return NULL;
@@ -168,7 +169,7 @@ static struct mg_look *new_look(struct mg_registry *r, const struct mg_image_que
   look->settings = mg_settings_ref(r->settings);
   look->key = mg_arena_dup(&look->arena, key);
   if (r->reads_secrets) look->pull_key = mg_arena_dup(&look->arena, mg_pull_key(query, room));
-  look->platform = mg_arena_dup(&look->arena, mg_query_platform(r->settings, query));
+  look->platform = mg_arena_dup(&look->arena, platform_of(r->settings, query));
   look->evidence_size = query->evidence_size;
   look->base_count = bases_of(query);
   look->wants = MG_NEW_N(&look->arena, struct mg_want, 1 + look->base_count);

@@ -1,4 +1,4 @@
-/* Manifests, indexes and configs into facts: pure functions, no I/O (reference image-registry.md sections 1.2 to 1.5). */
+/* Manifests, indexes and configs into facts: pure functions, no I/O. */
 #pragma once
 #include "base/arena.h"
 #include "base/err.h"

@@ -5,7 +5,7 @@
 /* The list of a config, or an absent node. */
 static mg_node list(mg_node at, const char *name) {
   mg_node found = mg_manifest_field(at, name);
-  return mg_is(found, MG_ARRAY) ? found : (mg_node){0};
+  return mg_as(found, MG_ARRAY);
 }
 
 static bool makes_layer(mg_node entry) {

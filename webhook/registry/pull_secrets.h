@@ -1,5 +1,5 @@
 /* Credentials of pods: the Docker configs in their pull secrets, read from the API server when an image is asked for, each by its
- * name, and kept for a while (reference image-registry.md section 2.2). A set is what one template names, in its order. */
+ * name, and kept for a while. A set is what one template names, in its order. */
 #pragma once
 #include "kube/image_facts.h"
 #include "registry/keyring.h"

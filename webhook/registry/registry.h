@@ -1,5 +1,5 @@
 /* Images asked for at their registries: OCI distribution over HTTPS, one thread, one look-up an image however many wait for
- * it, facts kept by digest (reference image-registry.md sections 1, 2 and 7).
+ * it, facts kept by digest.
  *
  * Nothing here blocks a thread of the server: a review asks through a session; what is not there yet is fetched meanwhile, and
  * the session calls back when all of it has come. A look-up goes on when nobody waits any more, so that the next review finds

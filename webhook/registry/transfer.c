@@ -1,8 +1,6 @@
 #include "registry/transfer.h"
 
-#include <arpa/inet.h>
 #include <curl/curl.h>
-#include <netinet/in.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,65 +36,6 @@ struct mg_transfers {
   uint32_t running;
   size_t held;
 };
-
-/* ---- addresses ---- */
-
-struct range4 {
-  uint32_t net;
-  int bits;
-  enum mg_guard from; /* refused by this guard and those above */
-};
-
-static bool refused4(uint32_t a, enum mg_guard guard) {
-  static const struct range4 ranges[] = {
-      {0x00000000, 8, MG_GUARD_LOCAL},    {0x7F000000, 8, MG_GUARD_LOCAL},    {0xA9FE0000, 16, MG_GUARD_LOCAL},
-      {0xE0000000, 3, MG_GUARD_LOCAL},    {0x0A000000, 8, MG_GUARD_PRIVATE},  {0x64400000, 10, MG_GUARD_PRIVATE},
-      {0xAC100000, 12, MG_GUARD_PRIVATE}, {0xC0A80000, 16, MG_GUARD_PRIVATE}, {0xC0000000, 24, MG_GUARD_PRIVATE},
-      {0xC6120000, 15, MG_GUARD_PRIVATE},
-  };
-  for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
-    if (a >> (32 - ranges[i].bits) == ranges[i].net >> (32 - ranges[i].bits)) return guard >= ranges[i].from;
-  return false;
-}
-
-static uint32_t word_at(const uint8_t *p) {
-  return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
-/* Addresses of version 4 in those of version 6 too: mapped, compatible, NAT64, 6to4. */
-static bool refused6(const uint8_t *p, enum mg_guard guard) {
-  static const uint8_t zeros[12], nat64[12] = {0x00, 0x64, 0xFF, 0x9B}, mapped[12] = {[10] = 0xFF, [11] = 0xFF};
-  if (memcmp(p, zeros, 12) == 0 && word_at(p + 12) <= 1) return true; /* unspecified, loopback */
-  if (memcmp(p, zeros, 12) == 0 || memcmp(p, nat64, 12) == 0 || memcmp(p, mapped, 12) == 0)
-    return refused4(word_at(p + 12), guard);
-  if (p[0] == 0x20 && p[1] == 0x02) return refused4(word_at(p + 2), guard);
-  if (p[0] == 0xFF || (p[0] == 0xFE && (p[1] & 0xC0) == 0x80)) return true;
-  return (p[0] & 0xFE) == 0xFC && guard >= MG_GUARD_PRIVATE;
-}
-
-static bool refused(const struct sockaddr *address, enum mg_guard guard) {
-  if (guard == MG_GUARD_NONE) return false;
-  if (address->sa_family == AF_INET) {
-    struct sockaddr_in in;
-    memcpy(&in, address, sizeof in);
-    return refused4(ntohl(in.sin_addr.s_addr), guard);
-  }
-  if (address->sa_family != AF_INET6) return true;
-  struct sockaddr_in6 in;
-  memcpy(&in, address, sizeof in);
-  return refused6(in.sin6_addr.s6_addr, guard);
-}
-
-/* Every address that is connected to comes by here, whatever name it had. */
-static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address) {
-  struct transfer *t = arg;
-  (void)purpose;
-  if (refused(&address->addr, t->request.guard)) {
-    t->guarded = true;
-    return CURL_SOCKET_BAD;
-  }
-  return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-}
 
 /* ---- what comes ---- */
 
@@ -233,6 +172,17 @@ static void drop(struct transfer *t) {
   free(t->body);
   all->held -= t->cap;
   free(t);
+}
+
+/* Every address that is connected to comes by here. */
+static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address) {
+  struct transfer *t = arg;
+  (void)purpose;
+  if (mg_guard_refuses(t->request.guard, &address->addr)) {
+    t->guarded = true;
+    return CURL_SOCKET_BAD;
+  }
+  return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 static bool add_header(struct transfer *t, const char *name, const char *value) {

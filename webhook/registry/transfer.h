@@ -1,6 +1,7 @@
 /* HTTP requests that run beside each other, in one thread, with limits on everything. No redirect is followed here. */
 #pragma once
 #include "base/str.h"
+#include "registry/guard.h"
 
 #define MG_TRANSFER_CONNECT_MS 1500
 #define MG_TRANSFERS_MAX 128                      /* at a time; more wait */
@@ -8,13 +9,6 @@
 #define MG_TRANSFER_URL_MAX 8192
 #define MG_TRANSFER_FIELD_MAX 512                 /* of a header that is looked at */
 #define MG_TRANSFER_CHALLENGE_MAX 8192            /* of all WWW-Authenticate headers */
-
-/* Addresses that are not connected to. */
-enum mg_guard {
-  MG_GUARD_NONE,
-  MG_GUARD_LOCAL,   /* of this host, of its link, and those that are no host's */
-  MG_GUARD_PRIVATE, /* private ones too */
-};
 
 enum mg_transfer_end {
   MG_TRANSFER_ANSWERED,

@@ -1,5 +1,4 @@
-/* Proof of model weights in bytes and words: pure functions, no I/O (reference image-registry.md sections 1.2, 4.2 and 4.4).
- * All input is hostile. */
+/* Proof of model weights in bytes and words: pure functions, no I/O. All input is hostile. */
 #pragma once
 #include "base/arena.h"
 #include "kube/image_facts.h"

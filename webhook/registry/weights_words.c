@@ -1,5 +1,5 @@
-/* What a history command says. Builders wrap the lines of a Dockerfile in text of their own (reference image-registry.md section
- * 1.4); what is judged and shown is the line. */
+/* What a history command says. Builders wrap the lines of a Dockerfile in text of their own; what is judged and
+ * shown is the line. */
 #include "registry/weights_parts.h"
 
 static bool is_word_char(char c) {

@@ -128,11 +128,9 @@ static void patch(struct mg_sink *sink, const struct mg_report_result *r) {
   mg_diff_write(diff, r);
   mg_buf_lit(to, "<pre class=\"diff\" tabindex=\"-1\">");
   for (mg_str left = mg_buf_str(diff); left.n;) {
-    size_t n = mg_str_find(left, '\n');
     mg_buf_printf(to, "<span class=\"%s\">", classes[(unsigned char)left.p[0] & 127]);
-    source(to, (mg_str){left.p, n});
+    source(to, mg_str_cut(&left, '\n'));
     mg_buf_lit(to, "\n</span>");
-    left = mg_str_from(left, n + 1);
   }
   mg_buf_lit(to, "</pre>\n</details>\n");
 }

@@ -190,7 +190,7 @@ static mg_str container_text(struct mg_run *run, const struct mg_container *c) {
 static void judge_volumes(struct mg_run *run, const struct params *p, struct mg_pod *pod) {
   mg_node volumes = MG_GET(pod->spec, "volumes");
   uint32_t number = 0;
-  for (mg_node n = mg_is(volumes, MG_ARRAY) ? mg_first(volumes) : (mg_node){0}; n.at; n = mg_next(n), number++) {
+  for (mg_node n = mg_first(mg_as(volumes, MG_ARRAY)); n.at; n = mg_next(n), number++) {
     struct use use = {.run = run, .p = p, .pod = pod, .at = MG_GET(MG_GET(n, "image"), "reference")};
     mg_str name = mg_string(MG_GET(n, "name"));
     if (!use.at.at) continue;

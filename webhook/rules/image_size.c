@@ -4,6 +4,7 @@
 #include "kube/image_layers.h"
 #include "policy/policy.h"
 #include "rules/gpu.h"
+#include "rules/model_car.h"
 #include "rules/rules.h"
 
 #define BASES_MAX 32
@@ -94,57 +95,12 @@ static bool compile(struct mg_load *load, mg_node at, void *params) {
   return load->diags->error_count == before;
 }
 
-/* ---- what is left alone ---- */
+/* ---- what the pod says ---- */
 
 /* A static Pod as its kubelet shows it: it runs already. */
 static bool is_mirror(const struct mg_pod *pod) {
   mg_str value;
   return pod->is_pod && mg_pod_annotation(pod, MG_S("kubernetes.io/config.mirror"), &value);
-}
-
-/* "modelcar", "modelcar-1". */
-static bool has_name(const struct mg_container *c, const char *name) {
-  mg_str rest = mg_str_from(c->name, strlen(name));
-  if (!mg_str_starts(c->name, mg_str_of(name))) return false;
-  if (rest.n && (rest.p[0] != '-' || rest.n == 1)) return false;
-  for (size_t i = 1; i < rest.n; i++)
-    if (rest.p[i] < '0' || rest.p[i] > '9') return false;
-  return true;
-}
-
-/* Its args link the image's models into a volume, and wait. */
-static bool links_models(const struct mg_container *c) {
-  mg_node args = MG_GET(c->node, "args");
-  for (mg_node n = mg_is(args, MG_ARRAY) ? mg_first(args) : (mg_node){0}; n.at; n = mg_next(n)) {
-    mg_str text = mg_string(n);
-    if (mg_str_has(text, MG_S("/proc/$")) && mg_str_has(text, MG_S("/root/models")) && mg_str_has(text, MG_S("sleep infinity")))
-      return true;
-  }
-  return false;
-}
-
-static bool is_model_car(const struct mg_container *c) {
-  return has_name(c, "modelcar") && links_models(c);
-}
-
-/* KServe's own hand: a controller made the object, and it says which. Names alone anyone could write. */
-static bool is_of_kserve(const struct mg_pod *pod) {
-  mg_str group, version, kind, value;
-  if (!mg_true(MG_GET(pod->spec, "shareProcessNamespace"))) return false;
-  if (!mg_controlling_owner(pod->object, &group, &version, &kind)) return false;
-  return mg_str_is(group, "serving.kserve.io") || mg_pod_label(pod, MG_S("serving.kserve.io/inferenceservice"), &value) ||
-         (mg_pod_label(pod, MG_S("app.kubernetes.io/part-of"), &value) && mg_str_is(value, "llminferenceservice"));
-}
-
-/* A model image that KServe runs beside the server, which reads it through /proc: the container, or the one that fetches its
- * image first. */
-static bool is_spared_car(const struct mg_pod *pod, const struct mg_container *c) {
-  bool init = c->list == MG_LIST_INIT && has_name(c, "modelcar-init");
-  if (!(init || is_model_car(c)) || !is_of_kserve(pod)) return false;
-  if (!init) return true;
-  for (uint32_t i = 0; i < pod->container_count; i++)
-    if (is_model_car(&pod->containers[i]) && mg_str_eq(pod->containers[i].image, c->image)) return true;
-  return false;
 }
 
 /* The architecture that required node affinity leaves: one term that allows one. */
@@ -154,7 +110,7 @@ static mg_str pinned_by_affinity(const struct mg_pod *pod) {
   mg_node terms = MG_GET(required, "nodeSelectorTerms");
   if (!mg_is(terms, MG_ARRAY) || mg_count(terms) != 1) return (mg_str){0};
   mg_node expressions = MG_GET(mg_first(terms), "matchExpressions");
-  for (mg_node e = mg_is(expressions, MG_ARRAY) ? mg_first(expressions) : (mg_node){0}; e.at; e = mg_next(e)) {
+  for (mg_node e = mg_first(mg_as(expressions, MG_ARRAY)); e.at; e = mg_next(e)) {
     mg_node values = MG_GET(e, "values");
     if (mg_str_is(mg_string(MG_GET(e, "key")), "kubernetes.io/arch") && mg_str_is(mg_string(MG_GET(e, "operator")), "In") &&
         mg_is(values, MG_ARRAY) && mg_count(values) == 1)
@@ -430,7 +386,7 @@ static bool judge_image(struct use *use) {
 static bool is_judged(struct mg_run *run, const struct params *p, struct mg_pod *pod, struct mg_container *c) {
   struct mg_container *old = mg_run_old_container(run, c);
   mg_str image = mg_container_image(pod, c);
-  if (!image.n || !mg_run_sees(run, c) || mg_any_pattern(p->exempt, image) || is_spared_car(pod, c)) return false;
+  if (!image.n || !mg_run_sees(run, c) || mg_any_pattern(p->exempt, image) || mg_is_kserve_car(pod, c)) return false;
   return !old || !mg_str_eq(image, mg_container_image(mg_run_old_pod(run), old));
 }
 
@@ -438,7 +394,7 @@ static bool is_judged(struct mg_run *run, const struct params *p, struct mg_pod 
  * names none then has none. */
 static void name_secrets(struct mg_run *run, const struct mg_pod *pod, struct mg_image_query *ret) {
   mg_node list = MG_GET(pod->spec, "imagePullSecrets");
-  uint32_t count = mg_is(list, MG_ARRAY) ? mg_count(list) : 0;
+  uint32_t count = mg_count(mg_as(list, MG_ARRAY));
   mg_str *names = count ? MG_NEW_N(mg_run_arena(run), mg_str, count) : NULL;
   for (mg_node n = names ? mg_first(list) : (mg_node){0}; n.at; n = mg_next(n))
     names[ret->secret_count++] = mg_string(MG_GET(n, "name"));

@@ -333,7 +333,7 @@ static bool same_item(mg_node a, mg_node b, mg_str key) {
 
 mg_node mg_pod_find_item(mg_node list, mg_node like, mg_str key, uint32_t *ret_index) {
   *ret_index = 0;
-  for (mg_node n = mg_is(list, MG_ARRAY) ? mg_first(list) : (mg_node){0}; n.at; n = mg_next(n), ++*ret_index)
+  for (mg_node n = mg_first(mg_as(list, MG_ARRAY)); n.at; n = mg_next(n), ++*ret_index)
     if (same_item(n, like, key)) return n;
   return (mg_node){0};
 }

@@ -111,7 +111,7 @@ static void judge_workload(struct mg_run *run, const void *params, struct mg_wor
 static bool has_pod_level(const struct mg_pod *pod) {
   for (int side = MG_SIDE_LIMIT; side <= MG_SIDE_REQUEST; side++) {
     mg_node map = mg_get(MG_GET(pod->spec, "resources"), mg_str_of(mg_side_words[side]));
-    for (mg_node key = mg_is(map, MG_OBJECT) ? mg_first(map) : (mg_node){0}; key.at; key = mg_next(key))
+    for (mg_node key = mg_first(mg_as(map, MG_OBJECT)); key.at; key = mg_next(key))
       if (mg_resource_has_pod_level(mg_text(key))) return true;
   }
   return false;

@@ -107,7 +107,7 @@ static int by_name(const void *a, const void *b) {
 
 static mg_node mounts_of(const struct mg_container *c, int which) {
   mg_node list = which ? MG_GET(c->node, "volumeDevices") : MG_GET(c->node, "volumeMounts");
-  return mg_is(list, MG_ARRAY) ? list : (mg_node){0};
+  return mg_as(list, MG_ARRAY);
 }
 
 static bool read_mounted(struct plan *plan, const struct mg_pod *pod) {

@@ -143,7 +143,7 @@ static bool selects(const struct constraint *c, mg_node key) {
 
 static mg_node labels_of(const struct mg_pod *pod) {
   mg_node labels = MG_GET(pod->meta, "labels");
-  return mg_is(labels, MG_OBJECT) ? mg_first(labels) : (mg_node){0};
+  return mg_first(mg_as(labels, MG_OBJECT));
 }
 
 /* Else the constraint would count the Pods of others too. */
