@@ -78,7 +78,7 @@ def promtool(server):
 def reviews_are_counted(server):
     before = scrape(server)
     for _ in range(40):
-        harness.answer(server, "/mutate", harness.review(pod()))
+        harness.answer(server, "/mutate", harness.review(pod(1)))
         harness.answer(server, "/validate", harness.review(pod(1)))
     server.post("/validate", b"{}")
     server.post("/validate", b"[" * 1000)
@@ -92,6 +92,7 @@ def reviews_are_counted(server):
     expect(more("mlgate_admission_errors_total", status="400") == 1, "one without a request")
     expect(more("mlgate_admission_errors_total", status="413") == 1, "one too deep")
     expect(more("mlgate_policy_evaluations_total", policy="gpu-limits", result="deny") == 40, "40 by gpu-limits")
+    expect(more("mlgate_policy_evaluations_total", result="mutate") >= 40, "40 were changed by some policy")
     timed = after["mlgate_policy_duration_seconds"].values(policy="gpu-limits")
     count = timed[("mlgate_policy_duration_seconds_count", (("policy", "gpu-limits"),))]
     taken = timed[("mlgate_policy_duration_seconds_sum", (("policy", "gpu-limits"),))]
