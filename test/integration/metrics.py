@@ -181,8 +181,9 @@ def generations():
             expect(scrape(server)["mlgate_config_generation"].value() == 1, "a bad file makes no generation")
             expect(scrape(server)["mlgate_config_reload_failing"].value(what="certificate") == 0, "the certificate is well")
             write(policy + "---\n" + policy.replace("one", "two"))
-            until(server, "mlgate_config_generation", 2)
+            until(server, "mlgate_config_reloads_total", 2, result="success")  # counted when all else is so
             now = scrape(server)
+            expect(now["mlgate_config_generation"].value() == 2, "the second generation")
             expect(now["mlgate_config_reload_failing"].value(what="policies") == 0, "mended")
             expect(now["mlgate_config_hash"].value() != first["mlgate_config_hash"].value(), "another hash")
             expect(now["mlgate_policies"].value() == 2, "two policies")
