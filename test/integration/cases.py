@@ -402,6 +402,8 @@ def updates_left_to_people():
         "- name: a\n  object: pods/none.yaml\n  expect: &e {allowed: true}\n- name: b\n  object: pods/bad.yaml\n"
         "  expect:\n    <<: *e\n",
         "- name: a\n  object: pods/bad.yaml\n  expect:\n    ? violations\n    : [a/b]\n",
+        "- name: a\n  object: pods/bad.yaml\n  expect: &e\n    allowed: true\n- name: b\n  object: pods/none.yaml\n"
+        "  expect: *e\n",
         "- name: a\n  object: pods/fine.yaml\n  expect: {patched: p.yaml}\n- name: b\n  object: pods/fine.yaml\n  user: x\n"
         "  expect: {patched: p.yaml, message: nope}\n",
     ]
@@ -410,6 +412,7 @@ def updates_left_to_people():
             folder.write("t.yaml", HEAD + cases)
             status, out, err = folder.run("--update", "t.yaml")
             expect(status == 1 and "FAIL" in out, f"{cases}: exit {status}: {out}{err}")
+            expect(("updated" in out) == ("p.yaml" in cases), f"{cases}: {out}")
             expect(folder.read("t.yaml") == HEAD + cases, f"{cases} became {folder.read('t.yaml')}")
         expect("by hand" not in out, out)
         folder.write("t.yaml", HEAD + "- name: a\n  object: pods/fine.yaml\n  expect: {patched: p.yaml}\n"
@@ -428,6 +431,7 @@ def updates_on_a_full_disk():
                               preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300)), restore_signals=False,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, env=harness.environment())
         expect(done.returncode == 1 and b"t.yaml: File too large" in done.stderr, f"exit {done.returncode}: {done.stderr}")
+        expect(b"updated" not in done.stdout and b"1 passed, 3 failed" in done.stdout, done.stdout)
         after = folder.read("t.yaml"), folder.read("pods/fine.patched.yaml"), sorted(os.listdir(folder.path(".")))
         expect(after == before, f"{before} became {after}")
 

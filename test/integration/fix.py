@@ -286,6 +286,24 @@ def files_keep_what_they_are(folder):
     expect(os.stat(os.path.join(folder.path, "deep/x.yaml")).st_ino == before.st_ino, "written though nothing changes")
 
 
+def one_file_under_many_names(folder):
+    """The diff is printed once, and is what fix writes; of hard links both are written, each a file of its own from then on."""
+    text = HEAD + "spec:\n" + MAIN
+    folder.write("x.yaml", text)
+    os.symlink("x.yaml", os.path.join(folder.path, "link.yaml"))
+    for names in (["x.yaml", "./x.yaml"], ["x.yaml", "link.yaml"], ["link.yaml", "x.yaml"], ["x.yaml", "."],
+                  [os.path.join(folder.path, "x.yaml"), "x.yaml"]):
+        status, out, err = folder.fix("--diff", *names)
+        expect(status == 0 and out.count("\n--- a/") + out.startswith("--- a/") == 1, f"{names}: exit {status}: {out}{err}")
+    os.unlink(os.path.join(folder.path, "link.yaml"))
+    os.link(os.path.join(folder.path, "x.yaml"), os.path.join(folder.path, "hard.yaml"))
+    _, out, _ = folder.fix("--diff", "x.yaml", "hard.yaml")
+    expect("+++ b/x.yaml\n" in out and "+++ b/hard.yaml\n" in out, out)
+    _, _, err = folder.fix("x.yaml", "./x.yaml", "hard.yaml")
+    expect(err == "mlgate fix: x.yaml: changed\nmlgate fix: hard.yaml: changed\nmlgate fix: 2 files changed\n", err)
+    expect(folder.read("x.yaml") == folder.read("hard.yaml") == text + BLOCK, folder.read("hard.yaml"))
+
+
 def not_to_be_written(folder):
     text = HEAD + "spec:\n" + MAIN
     pipe = os.path.join(folder.path, "pipe.yaml")
@@ -433,8 +451,9 @@ def main():
         tap.run(f"fix: {name}", style, *case)
     for name, *case in REFUSED:
         tap.run(f"fix refuses: {name}", refused, *case)
-    for test in (exit_statuses, only_the_report, standard_input, files_keep_what_they_are, not_to_be_written, odd_names,
-                 git_applies, what_a_baseline_hides, many_beside_some_that_are_refused, many_in_one_line):
+    for test in (exit_statuses, only_the_report, standard_input, files_keep_what_they_are, one_file_under_many_names,
+                 not_to_be_written, odd_names, git_applies, what_a_baseline_hides, many_beside_some_that_are_refused,
+                 many_in_one_line):
         with tempfile.TemporaryDirectory() as path:
             tap.run(f"fix: {test.__name__.replace('_', ' ')}", test, Folder(path))
     corpus_test(tap)

@@ -78,7 +78,7 @@ def promtool(server):
 def reviews_are_counted(server):
     before = scrape(server)
     for _ in range(40):
-        harness.answer(server, "/mutate", harness.review(pod()))
+        harness.answer(server, "/mutate", harness.review(pod(1)))
         harness.answer(server, "/validate", harness.review(pod(1)))
     server.post("/validate", b"{}")
     server.post("/validate", b"[" * 1000)
@@ -92,6 +92,7 @@ def reviews_are_counted(server):
     expect(more("mlgate_admission_errors_total", status="400") == 1, "one without a request")
     expect(more("mlgate_admission_errors_total", status="413") == 1, "one too deep")
     expect(more("mlgate_policy_evaluations_total", policy="gpu-limits", result="deny") == 40, "40 by gpu-limits")
+    expect(more("mlgate_policy_evaluations_total", result="mutate") >= 40, "40 were changed by some policy")
     timed = after["mlgate_policy_duration_seconds"].values(policy="gpu-limits")
     count = timed[("mlgate_policy_duration_seconds_count", (("policy", "gpu-limits"),))]
     taken = timed[("mlgate_policy_duration_seconds_sum", (("policy", "gpu-limits"),))]
@@ -180,8 +181,9 @@ def generations():
             expect(scrape(server)["mlgate_config_generation"].value() == 1, "a bad file makes no generation")
             expect(scrape(server)["mlgate_config_reload_failing"].value(what="certificate") == 0, "the certificate is well")
             write(policy + "---\n" + policy.replace("one", "two"))
-            until(server, "mlgate_config_generation", 2)
+            until(server, "mlgate_config_reloads_total", 2, result="success")  # counted when all else is so
             now = scrape(server)
+            expect(now["mlgate_config_generation"].value() == 2, "the second generation")
             expect(now["mlgate_config_reload_failing"].value(what="policies") == 0, "mended")
             expect(now["mlgate_config_hash"].value() != first["mlgate_config_hash"].value(), "another hash")
             expect(now["mlgate_policies"].value() == 2, "two policies")

@@ -11,7 +11,7 @@ import jsonschema
 import yaml
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
-from harness import MLGATE, Tap, environment  # noqa: E402
+from harness import MLGATE, Folder, Tap, environment, run  # noqa: E402
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 ENV = environment()
@@ -71,6 +71,62 @@ BAD = {
 }
 
 
+KNOWN = {"apiVersion": "mlgate.dev/v1", "kind": "Baseline",
+         "findings": [{"kind": "Pod", "name": "a", "policy": "p", "rule": "r"}]}
+BAD_BASELINES = {
+    "an unknown key of a finding": {"findings": [dict(KNOWN["findings"][0], polic="p")]},
+    "a finding without its policy": {"findings": [{"kind": "Pod", "name": "a", "rule": "r"}]},
+    "findings that are no list": {"findings": {}},
+    "a spec in a baseline": {"spec": {}},
+}
+CONFIGS = ["", "{}", "policies: rules\n", "policies: [rules]\nnamespace: team\nallow-empty: true\nwarn-exit-code: 9\n",
+           "format: [text, json=report.json]\nbaseline: known.yaml\nnow: '2026-01-01'\noperation: DELETE\njobs: 2\n"]
+BAD_CONFIGS = ["policy: rules\n", "policies: [1]\n", "policies: ''\n", "allow-empty: 'yes please'\n", "warn-exit-code: '9'\n",
+               "warn-exit-code: 256\n", "namespace: [a]\n", "operation: MAKE\n", "config: other.yaml\n", "no-config: true\n",
+               "jobs: 0\n", "[]\n", "namespace:\n"]
+
+
+def takes(schema_of_it, text):
+    documents_of_it = list(yaml.load_all(text, Loader)) or [None]
+    return all(jsonschema.Draft202012Validator(schema_of_it).is_valid(document) for document in documents_of_it)
+
+
+def baselines(whole):
+    """What --write-baseline writes, and what it refuses to read again."""
+    with Folder() as folder:
+        manifests = sorted(str(path) for path in TOP.glob("test/golden/*/*/*.yaml") if path.name == "object.yaml")
+        for name in ("known.yaml", "known.json"):
+            run(["check", "--policies", str(TOP / "policies"), "--write-baseline", folder.path(name), *manifests])
+            text = folder.read(name)
+            count = len(json.loads(text)["findings"] if name.endswith("json") else yaml.load(text, Loader)["findings"])
+            result(f"takes a baseline that was written, {name}", count > 50 and takes(whole, text), f"{count} findings")
+            result(f"takes it as a Baseline, {name}", takes(schema("Baseline"), text) and not takes(schema("Policy"), text))
+        result("takes a small baseline", takes(whole, json.dumps(KNOWN)))
+        for name, part in BAD_BASELINES.items():
+            text = json.dumps(dict(KNOWN, **part))
+            folder.write("bad.json", text)
+            status, _, said = run(["check", "--baseline", folder.path("bad.json"), manifests[0]])
+            result(f"refuses {name}", not takes(whole, text) and status == 2, said)
+
+
+def configs():
+    """.mlgate.yaml: the schema and mlgate say the same of it."""
+    config = schema("Config")
+    jsonschema.Draft202012Validator.check_schema(config)
+    with Folder() as folder:
+        folder.write("rules/one.yaml", json.dumps(dict(POLICY, spec={"rules": [{"gpuLimits": {}}]})))
+        folder.write("known.yaml", json.dumps(KNOWN))
+        for text in CONFIGS + BAD_CONFIGS:
+            folder.write(".mlgate.yaml", text)
+            status, _, said = run(["check", "--allow-empty", "rules"], cwd=folder.path(""))
+            good = text in CONFIGS
+            result(f"{'takes' if good else 'refuses'} .mlgate.yaml {text!r}", takes(config, text) == (status != 2) == good,
+                   f"exit {status}: {said}")
+    properties = set(config["$defs"]["Config"]["properties"])
+    result("no other options", {"policies", "format", "mend", "baseline"} <= properties
+           and not {"config", "no-config", "listen-tls"} & properties, properties)
+
+
 def main():
     whole = schema()
     jsonschema.Draft202012Validator.check_schema(whole)
@@ -105,6 +161,8 @@ def main():
     result("one kind alone", one["$ref"] == "#/$defs/Exception" and "Exception" in one["$defs"])
     done = subprocess.run([MLGATE, "schema", "Polic"], env=ENV, capture_output=True, text=True)
     result("a kind that is none", done.returncode == 2 and 'did you mean "Policy"?' in done.stderr and done.stdout == "", done)
+    baselines(whole)
+    configs()
     TAP.finish()
 
 

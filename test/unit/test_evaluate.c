@@ -471,6 +471,34 @@ static void sums(void **state) {
   mg_snapshot_unref(s);
 }
 
+/* What each came to in the phase that mutates; a policy that only warns, or has no rule that mutates, is not asked there. */
+static void results_of_mutation(void **state) {
+  (void)state;
+  struct mg_snapshot *s =
+      load(POLICY("marks", "  rules: [{mark: {key: x, value: v}}]")
+               POLICY("marked", "  rules: [{mark: {key: x, value: w}}, {see: {}}]")
+               POLICY("warns", "  action: warn\n  rules: [{mark: {key: k, value: v}}]") POLICY("sees", "  rules: [{see: {}}]")
+                   POLICY("other", "  match: {names: [z]}\n  rules: [{mark: {key: z, value: v}}]"));
+  static const struct {
+    unsigned phases;
+    enum mg_policy_result results[5];
+  } rows[] = {
+      {MG_PHASE_MUTATE,
+       {MG_RESULT_MUTATED, MG_RESULT_PASS, MG_RESULT_NO_MATCH, MG_RESULT_NO_MATCH, MG_RESULT_NO_MATCH}},
+      {MG_PHASE_MUTATE | MG_PHASE_VALIDATE,
+       {MG_RESULT_PASS, MG_RESULT_DENY, MG_RESULT_WARN, MG_RESULT_DENY, MG_RESULT_NO_MATCH}},
+  };
+  for (size_t r = 0; r < COUNT(rows); r++) {
+    struct scene scene;
+    scene_judge(&scene, s, &(struct ask){.object = POD("", "containers: [{name: c}]")}, rows[r].phases);
+    for (size_t i = 0; i < COUNT(rows[r].results); i++)
+      assert_int_equal(scene.verdict.policy_results[i], rows[r].results[i]);
+    assert_null(scene.verdict.undecided);
+    scene_fini(&scene);
+  }
+  mg_snapshot_unref(s);
+}
+
 /* A kind of the cluster has no namespace, whatever the request says. */
 static void cluster_scoped(void **state) {
   (void)state;
@@ -524,6 +552,7 @@ int main(void) {
       cmocka_unit_test(unknown_kinds),
       cmocka_unit_test(malformed),
       cmocka_unit_test(sums),
+      cmocka_unit_test(results_of_mutation),
       cmocka_unit_test(cluster_scoped),
       cmocka_unit_test(second_pass),
       cmocka_unit_test(spared_by_every_rule),

@@ -135,18 +135,22 @@ static const char *review_text(void) {
          "{\"name\":\"m\",\"image\":\"r.example/a:1\",\"resources\":{\"limits\":{\"nvidia.com/gpu\":\"1\"}}}]}}}}";
 }
 
-/* Straight to the answerer: 1 allowed, 0 denied, -1 something else. */
-static int judge(void) {
+/* Straight to the answerer, with so much memory: 1 allowed, 0 denied, -1 something else. */
+static int ask(bool mutate, size_t memory) {
   struct mg_arena arena;
   mg_str body;
-  mg_arena_init(&arena, (size_t)64 << 20, 0);
-  unsigned status = mg_answerer_review(serving.answerer, false, mg_str_of(review_text()), &arena, &body);
+  mg_arena_init(&arena, memory, 0);
+  unsigned status = mg_answerer_review(serving.answerer, mutate, mg_str_of(review_text()), &arena, &body);
   int result = status != 200                                 ? -1
                : mg_str_has(body, MG_S("\"allowed\":true"))  ? 1
                : mg_str_has(body, MG_S("\"allowed\":false")) ? 0
                                                              : -1;
   mg_arena_fini(&arena);
   return result;
+}
+
+static int judge(void) {
+  return ask(false, (size_t)64 << 20);
 }
 
 static int setup(void **state) {
@@ -208,6 +212,42 @@ static void test_policies(void **state) {
   wait_for("/readyz?verbose", "policies 1\n");
   assert_int_equal(counter("mlgate_policy_evaluations_total{policy=\"one\",result=\"deny\"} "), 2);
   stop();
+}
+
+/* What policies came to at both doors: one that changes, one that finds what it would add, one that has nothing to add. */
+static void test_results(void **state) {
+  static const char adds[] = "apiVersion: mlgate.dev/v1\nkind: Policy\nmetadata: {name: %s}\nspec:\n  match: {kinds: [Pod]}\n"
+                             "  rules:\n  - nodeSelector: {add: {a: b}}\n";
+  char text[2][256];
+  (void)state;
+  snprintf(text[0], sizeof text[0], adds, "adds");
+  snprintf(text[1], sizeof text[1], adds, "behind");
+  write_policy("p/one.yaml", "one", "enforce");
+  write_at("p/two.yaml", text[0]);
+  write_at("p/three.yaml", text[1]);
+  start(60000, 20);
+  assert_int_equal(ask(true, (size_t)64 << 20), 1);
+  const bool first = counter("mlgate_policy_evaluations_total{policy=\"adds\",result=\"mutate\"} ") == 1;
+  assert_int_equal(counter(first ? "mlgate_policy_evaluations_total{policy=\"behind\",result=\"pass\"} "
+                                 : "mlgate_policy_evaluations_total{policy=\"adds\",result=\"pass\"} "), 1);
+  assert_int_equal(counter("mlgate_policy_evaluations_total{policy=\"behind\",result=\"mutate\"} "), first ? 0 : 1);
+  assert_int_equal(counter("mlgate_policy_evaluations_total{policy=\"one\",result=\"pass\"} "), 0);
+  unsigned long failed = 0;
+  for (size_t memory = 1024; memory < 65536; memory += 64) failed += ask(false, memory) < 0;
+  unsigned long errors = 0;
+  static const char *const names[] = {"one", "adds", "behind"};
+  for (size_t i = 0; i < 3; i++) {
+    char name[128];
+    snprintf(name, sizeof name, "mlgate_policy_evaluations_total{policy=\"%s\",result=\"error\"} ", names[i]);
+    errors += counter(name);
+  }
+  assert_true(errors > 0 && errors < failed); /* the body itself needs memory, too */
+  stop();
+  for (size_t i = 0; i < 2; i++) {
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", policy_dir, i ? "two.yaml" : "three.yaml");
+    assert_int_equal(unlink(path), 0);
+  }
 }
 
 /* A file that is written again as it was makes no generation, and what is changed behind it does. */
@@ -471,7 +511,7 @@ static void test_watch(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_watch),       cmocka_unit_test(test_policies),
-    cmocka_unit_test(test_touched),
+    cmocka_unit_test(test_results),     cmocka_unit_test(test_touched),
     cmocka_unit_test(test_mounted),     cmocka_unit_test(test_poked),
     cmocka_unit_test(test_certificate), cmocka_unit_test(test_polled_and_told_once),
     cmocka_unit_test(test_ended),       cmocka_unit_test(test_under_load),

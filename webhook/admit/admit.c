@@ -221,7 +221,8 @@ static void answer_error(const struct mg_err *err, struct mg_arena *arena, struc
   mg_buf_clean(&text, mg_str_of(err->text));
   put_status(&ret->body, status, reason, mg_buf_str(&text));
   ret->http_status = status;
-  ret->summary = (struct mg_summary){.kind_index = UINT32_MAX, .message = mg_buf_str(&text)};
+  ret->summary =
+      (struct mg_summary){.kind_index = UINT32_MAX, .message = mg_buf_str(&text), .undecided = ret->summary.undecided};
   if (ret->body.failed || arena->failed) answer_without_memory(ret);
 }
 
@@ -249,6 +250,7 @@ static int review(const struct mg_snapshot *snapshot, enum mg_endpoint endpoint,
                            .operation = request.operation, .kind_index = row ? row->index : UINT32_MAX};
   unsigned phase = endpoint == MG_MUTATE ? MG_PHASE_MUTATE : MG_PHASE_VALIDATE;
   rc = mg_evaluate(snapshot, &request, phase, around->now, arena, &verdict, err);
+  s->undecided = verdict.undecided;
   if (rc) return rc;
   ret->waiting = verdict.waiting;
   answer(snapshot, endpoint, &request, &verdict, arena, ret);

@@ -17,6 +17,7 @@ struct mg_summary {
   mg_str message;      /* of the denial, or of the error */
   const uint8_t *policy_results; /* by policy index; enum mg_policy_result; NULL without a verdict */
   const uint64_t *policy_ns;     /* that each took; 0: it did not match; NULL: nobody asked */
+  const struct mg_policy *undecided; /* at work when memory ran out; of the snapshot; NULL: none */
 };
 
 struct mg_answer {

@@ -43,8 +43,8 @@ struct mg_answerer {
 };
 
 static const enum mg_metrics_result results[MG_RESULTS] = {
-    [MG_RESULT_PASS] = MG_METRICS_PASS, [MG_RESULT_EXEMPTED] = MG_METRICS_EXEMPT, [MG_RESULT_AUDIT] = MG_METRICS_AUDIT,
-    [MG_RESULT_WARN] = MG_METRICS_WARN, [MG_RESULT_DENY] = MG_METRICS_DENY,
+    [MG_RESULT_PASS] = MG_METRICS_PASS,   [MG_RESULT_MUTATED] = MG_METRICS_MUTATE, [MG_RESULT_EXEMPTED] = MG_METRICS_EXEMPT,
+    [MG_RESULT_AUDIT] = MG_METRICS_AUDIT, [MG_RESULT_WARN] = MG_METRICS_WARN,      [MG_RESULT_DENY] = MG_METRICS_DENY,
 };
 
 static const enum mg_metrics_operation operations[] = {
@@ -380,6 +380,7 @@ static void count(const struct generation *g, const struct mg_answer *answer, ui
   enum mg_metrics_operation operation = s->decided ? operations[s->operation] : MG_METRICS_OTHER_OPERATION;
   mg_metrics_review(g->metrics, operation, s->decided ? s->kind_index : SIZE_MAX, s->allowed, nanoseconds);
   if (!s->decided) mg_metrics_error(g->metrics, answer->http_status);
+  if (s->undecided) mg_metrics_policy(g->metrics, s->undecided->index, MG_METRICS_ERROR);
   if (!s->policy_results) return;
   const uint32_t policies = mg_snapshot_policy_count(g->snapshot);
   for (uint32_t i = 0; s->policy_ns && i < policies; i++)

@@ -16,12 +16,17 @@
 static const char *const versions[] = {"mlgate.dev/v1", NULL};
 static const char *const kinds[] = {"Baseline", NULL};
 
-#define PART(name, part) {name, &mg_t_text, offsetof(struct mg_known, parts[part]), .doc = NULL}
-#define NEEDED(name, part) {name, &mg_t_string, offsetof(struct mg_known, parts[part]), .required = true}
+#define PART(name, part, text) {name, &mg_t_text, offsetof(struct mg_known, parts[part]), .doc = (text)}
+#define NEEDED(name, part, text) {name, &mg_t_string, offsetof(struct mg_known, parts[part]), .required = true, .doc = (text)}
 static const struct mg_field finding_fields[] = {
-    NEEDED("kind", MG_KNOWN_KIND),     PART("namespace", MG_KNOWN_NAMESPACE), PART("name", MG_KNOWN_NAME),
-    NEEDED("policy", MG_KNOWN_POLICY), NEEDED("rule", MG_KNOWN_RULE),         PART("container", MG_KNOWN_CONTAINER),
-    PART("subject", MG_KNOWN_SUBJECT), MG_FIELDS_END,
+    NEEDED("kind", MG_KNOWN_KIND, "Of the object."),
+    PART("namespace", MG_KNOWN_NAMESPACE, "Of the object."),
+    PART("name", MG_KNOWN_NAME, "Of the object."),
+    NEEDED("policy", MG_KNOWN_POLICY, "Whose finding it is."),
+    NEEDED("rule", MG_KNOWN_RULE, "Of the policy."),
+    PART("container", MG_KNOWN_CONTAINER, "Name, or its place where it has none; none: the template or object."),
+    PART("subject", MG_KNOWN_SUBJECT, "What it is about, where a rule has more than one finding of a container."),
+    MG_FIELDS_END,
 };
 static const struct mg_shape finding_shape = {finding_fields, "a finding"};
 static const struct mg_item finding_item = {&mg_t_object, sizeof(struct mg_known), &finding_shape};
@@ -30,10 +35,12 @@ struct document {
   uint32_t api_version, kind;
   struct mg_list findings;
 };
-static const struct mg_field document_fields[] = {
-    {"apiVersion", &mg_t_enum, offsetof(struct document, api_version), versions, .required = true},
-    {"kind", &mg_t_enum, offsetof(struct document, kind), kinds, .required = true},
-    {"findings", &mg_t_list, offsetof(struct document, findings), &finding_item, .required = true},
+const struct mg_field mg_baseline_fields[] = {
+    {"apiVersion", &mg_t_enum, offsetof(struct document, api_version), versions, .required = true,
+     .doc = "mlgate.dev/v1."},
+    {"kind", &mg_t_enum, offsetof(struct document, kind), kinds, .required = true, .doc = "The kind."},
+    {"findings", &mg_t_list, offsetof(struct document, findings), &finding_item, .required = true,
+     .doc = "Those that are known: reported as audits, and deny nothing."},
     MG_FIELDS_END,
 };
 
@@ -69,7 +76,7 @@ int mg_baseline_read(struct mg_baseline *b, const char *path, struct mg_err *err
   int code = mg_strict_read(&b->file, path, err);
   if (code < 0) return code;
   struct mg_diags *diags = &b->file.diags;
-  if (b->file.root.at) mg_decode(&b->file.load, document_fields, "a baseline", b->file.root, &document);
+  if (b->file.root.at) mg_decode(&b->file.load, mg_baseline_fields, "a baseline", b->file.root, &document);
   else if (!diags->error_count) return mg_err_set(err, MG_E_INVALID, "%s: there is no baseline in it", path);
   code = mg_strict_end(&b->file, err);
   if (code < 0) return code;

@@ -36,6 +36,9 @@ struct mg_baseline {
   bool gather; /* what is found */
 };
 
+/* Of such a file. */
+extern const struct mg_field mg_baseline_fields[];
+
 /* Reads the known ones; what is wrong with the file goes to standard error. MG_E_IO, MG_E_INVALID, MG_E_NOMEM. */
 int mg_baseline_read(struct mg_baseline *baseline, const char *path, struct mg_err *err);
 void mg_baseline_fini(struct mg_baseline *baseline); /* also of a zeroed one */

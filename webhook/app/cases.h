@@ -20,6 +20,8 @@ struct mg_case_file {
   const char *path;
   mg_str text;
   struct mg_case_edit *edits;
+  size_t edit_count;
+  bool left; /* the edits could not be written: it stays as it was */
 };
 
 struct mg_case_test {
@@ -62,6 +64,7 @@ struct mg_case_problem {
   mg_str expected, actual; /* JSON */
   mg_str text;             /* for people: lines, the last without its break */
   bool mended;             /* by --update */
+  bool in_test;            /* by an edit of the Test's own file */
 };
 
 struct mg_case_result {
@@ -104,8 +107,9 @@ void mg_case_compare(struct mg_case_work *work, mg_node before, const struct mg_
 /* --update: writes expected files at once, and notes the edits of the Test's own file. What cannot be written is told with the
  * problem. */
 void mg_case_update(struct mg_cases *cases, struct mg_case_work *work);
-/* Writes the edits of all files. False: a file would not say what it should, or cannot be written; standard error says so. */
-bool mg_cases_write_back(struct mg_cases *cases);
+/* Writes the edits of all files. False: a file would not say what it should, or cannot be written; standard error says so, and
+ * its cases are failed again. */
+bool mg_cases_write_back(struct mg_cases *cases, struct mg_case_result *results, size_t count);
 
 struct mg_case_totals {
   size_t files, tests, by_state[MG_CASE_STATES], left_out, errors;

@@ -137,6 +137,7 @@ static bool set_value(struct mg_case_work *work, mg_str key, mg_node value) {
   while (*at && (*at)->start > edit->start) at = &(*at)->next;
   edit->next = *at;
   *at = edit;
+  file->edit_count++;
   mg_put(mg_parent(old), key, value);
   return true;
 }
@@ -240,7 +241,9 @@ void mg_case_update(struct mg_cases *cases, struct mg_case_work *work) {
   bool all = true;
   if (result->state != MG_CASE_FAILED) return;
   for (struct mg_case_problem *p = result->problems; p; p = p->next) {
+    const size_t edits = result->test->file->edit_count;
     p->mended = mend(cases, work, p);
+    p->in_test = result->test->file->edit_count > edits;
     all &= p->mended;
     if (!p->mended && strcmp(p->key, "message") != 0)
       p->text = mg_arena_printf(work->keep, "%.*s\n    to be written by hand: %s: %.*s", MG_FMT(p->text), p->key,
@@ -298,13 +301,25 @@ static bool write_back(struct mg_cases *cases, const struct mg_case_file *file) 
   return false;
 }
 
-bool mg_cases_write_back(struct mg_cases *cases) {
+/* What was noted for a file that is left alone is not mended. */
+static void take_back(struct mg_case_result *result) {
+  for (struct mg_case_problem *p = result->problems; p; p = p->next) {
+    if (!p->in_test) continue;
+    p->mended = false;
+    if (result->state == MG_CASE_UPDATED) result->state = MG_CASE_FAILED;
+  }
+}
+
+bool mg_cases_write_back(struct mg_cases *cases, struct mg_case_result *results, size_t count) {
   bool good = true;
   for (size_t i = 0; i < cases->count; i++) {
     struct mg_case_file *file = cases->tests[i].file;
     if (!file->edits) continue;
-    good &= write_back(cases, file);
+    file->left = !write_back(cases, file);
     file->edits = NULL;
+    good &= !file->left;
   }
+  for (size_t i = 0; i < count; i++)
+    if (results[i].test->file->left) take_back(&results[i]);
   return good;
 }

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "policy/documents.h"
+#include "app/schema.h"
 #include "report/report.h"
 #include "rules/rules.h"
 
@@ -34,8 +34,9 @@ static void take_rules(struct mg_choice *choice) {
 }
 
 static void take_kinds(struct mg_choice *choice) {
-  const struct mg_document_kind *kind;
-  for (size_t i = 0; (kind = mg_document_kind_at(i)); i++) add(choice, mg_str_of(kind->name));
+  const char *kinds[MG_SCHEMA_KINDS];
+  mg_schema_kinds(kinds);
+  add_words(choice, kinds);
 }
 
 static void take_commands(struct mg_choice *choice) {

@@ -108,8 +108,8 @@ static const struct mg_option *find(const struct config *c, const char *key, con
   return row;
 }
 
-static bool is_own(const char *key) {
-  return strcmp(key, "config") == 0 || strcmp(key, "no-config") == 0;
+bool mg_config_has(const struct mg_option *row) {
+  return strcmp(row->name, "config") != 0 && strcmp(row->name, "no-config") != 0;
 }
 
 static void unknown_key(struct config *c, mg_node key) {
@@ -118,7 +118,7 @@ static void unknown_key(struct config *c, mg_node key) {
   for (size_t i = 0; i < c->command_count; i++) {
     if (!mg_config_is_read(c->commands[i])) continue;
     for (const struct mg_option *row = c->commands[i]->options; row->name && n + 1 < sizeof words / sizeof *words; row++)
-      if (!is_own(row->name)) words[n++] = row->name;
+      if (mg_config_has(row)) words[n++] = row->name;
   }
   mg_str hint = mg_did_you_mean(c->arena, mg_text(key), words);
   mg_diag_error(&c->file.diags, mg_value(key), MG_AT_KEY, "unknown key \"%.*s\"; keys are names of options%.*s",
@@ -130,8 +130,8 @@ static bool take_key(struct config *c, mg_node key) {
   const struct mg_command *command;
   mg_str name = mg_arena_dup(c->arena, mg_text(key));
   if (!name.p) return false;
-  const struct mg_option *row = strlen(name.p) == name.n && !is_own(name.p) ? find(c, name.p, &command) : NULL;
-  if (!row) {
+  const struct mg_option *row = strlen(name.p) == name.n ? find(c, name.p, &command) : NULL;
+  if (!row || !mg_config_has(row)) {
     unknown_key(c, key);
     return true;
   }

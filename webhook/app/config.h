@@ -15,6 +15,9 @@ struct mg_config_options {
    .aside = true},                                                                                                             \
     {"no-config", NULL, &mg_o_flag, offsetof(type, member.none), .doc = "look for no file of defaults", .aside = true}
 
+/* It may be a key of the file: all may, but those that name the file. */
+bool mg_config_has(const struct mg_option *row);
+
 /* The command has those rows. */
 bool mg_config_is_read(const struct mg_command *command);
 

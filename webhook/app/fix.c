@@ -1,7 +1,9 @@
 /* mlgate fix: what the webhook would add, and safe mends, written back into the files, or shown as a diff. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +15,8 @@
 #include "base/write.h"
 
 #define DIFF_MAX ((size_t)512 << 20)
+#define SHOWN_SLOTS 4096
+#define SHOWN_MAX ((size_t)512 << 20) /* MG_INPUT_MAX_FILES paths of PATH_MAX */
 
 struct fix_options {
   struct mg_selection selection;
@@ -26,11 +30,19 @@ static const struct mg_option options[] = {
     MG_OPTIONS_END,
 };
 
+/* A file whose diff was printed. */
+struct shown {
+  struct shown *next;
+  mg_str path;
+};
+
 struct fix {
   const struct fix_options *o;
   struct mg_fixer fixer;
   struct mg_judge judge; /* of files that have changed since they were read */
   struct mg_buf now, diff;
+  struct mg_arena arena;            /* of `shown` */
+  struct shown *shown[SHOWN_SLOTS]; /* by the hash of the path */
   int out;               /* where diffs and texts from standard input go */
   uint64_t written;
 };
@@ -68,7 +80,22 @@ static int put_out(const struct fix *fix, mg_str text, struct mg_err *err) {
   return mg_write_all(fix->out, text) == 0 ? 0 : mg_err_set(err, MG_E_IO, "%s", strerror(errno));
 }
 
+/* 1: it was, maybe under another name, and would be patched twice. Of hard links each is a file, as it is to what writes them. */
+static int was_shown(struct fix *fix, const char *path, struct mg_err *err) {
+  char real[PATH_MAX];
+  if (mg_is_standard(path) || !realpath(path, real)) return 0;
+  struct shown **slot = &fix->shown[mg_str_hash(MG_HASH, mg_str_of(real)) % SHOWN_SLOTS], *new;
+  for (const struct shown *s = *slot; s; s = s->next)
+    if (mg_str_is(s->path, real)) return 1;
+  if (!(new = MG_NEW(&fix->arena, struct shown))) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  *new = (struct shown){*slot, mg_arena_dup(&fix->arena, mg_str_of(real))};
+  *slot = new;
+  return new->path.p ? 0 : mg_err_set(err, MG_E_NOMEM, "out of memory");
+}
+
 static int show_diff(struct fix *fix, const struct mg_judged *file, mg_str before, struct mg_err *err) {
+  int shown = was_shown(fix, file->path, err);
+  if (shown) return shown < 0 ? shown : 0;
   mg_str path = mg_is_standard(file->path) ? MG_S("stdin") : mg_str_of(file->path);
   fix->diff.n = 0;
   mg_diff_file(&fix->diff, path, before, file->source);
@@ -130,6 +157,7 @@ static int divert_report(const struct fix_options *o, const struct mg_strings *a
 static void fini(struct fix *fix) {
   mg_fixer_fini(&fix->fixer);
   mg_judge_fini(&fix->judge);
+  mg_arena_fini(&fix->arena);
   mg_buf_fini(&fix->now);
   mg_buf_fini(&fix->diff);
   if (fix->out >= 0) close(fix->out);
@@ -137,6 +165,7 @@ static void fini(struct fix *fix) {
 
 static int run(const void *given, const struct mg_strings *args) {
   __attribute__((cleanup(fini))) struct fix fix = {.o = given, .out = -1};
+  mg_arena_init(&fix.arena, SHOWN_MAX, 0);
   mg_buf_init(&fix.now, NULL, MG_INPUT_MAX_BYTES + 1);
   mg_buf_init(&fix.diff, NULL, DIFF_MAX);
   if (divert_report(fix.o, args, &fix.out) < 0) {

@@ -108,7 +108,8 @@ static const struct mg_man_page pages[] = {
                        "See what a cluster thinks:"}),
      .see = "serve certs"},
     {.command = "schema",
-     .text = "Prints the JSON Schema of policy files, of dialect 2020-12, or of one kind of document.",
+     .text = "Prints the JSON Schema of policy files and baselines, of dialect 2020-12, or of one kind of them; `Config` is "
+             "that of `.mlgate.yaml`.",
      .examples = ROWS({"mlgate schema >policies/schema.json\n# yaml-language-server: $schema=schema.json",
                        "For an editor; the second line is the first of each policy file:"}),
      .see = "explain check"},

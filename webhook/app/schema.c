@@ -1,7 +1,10 @@
 /* mlgate schema: JSON Schema (2020-12) of the files that mlgate reads, out of the tables that read them. */
+#include <inttypes.h>
 #include <stdio.h>
 
-#include "app/command.h"
+#include "app/baseline.h"
+#include "app/config.h"
+#include "app/schema.h"
 #include "doc/json.h"
 #include "doc/patch.h"
 #include "doc/yaml.h"
@@ -139,6 +142,44 @@ static mg_node of_document(struct schema *s, const struct mg_document_kind *kind
   return described(s, ret, kind->doc);
 }
 
+/* As .mlgate.yaml takes the option's value. */
+static mg_node of_option(struct schema *s, const struct mg_option *row) {
+  static const char list[] = "{type: [string, array], minLength: 1, items: " MG_SCHEMA_STRING "}";
+  const struct mg_option_type *type = row->type;
+  const bool number = type == &mg_o_number;
+  mg_node ret = type == &mg_o_word ? words(s, row->words)
+                                   : from_yaml(s, type->flag     ? "{type: boolean}"
+                                                  : type->repeat ? list
+                                                  : number       ? "{type: integer}"
+                                                                 : MG_SCHEMA_STRING);
+  put_text(s, ret, "description", row->doc);
+  if (row->def) put(ret, "default", from_yaml(s, row->def));
+  if (number) put(ret, "minimum", mg_make_text(&s->doc, MG_NUMBER, mg_arena_printf(&s->arena, "%" PRId64, row->min)));
+  if (number) put(ret, "maximum", mg_make_text(&s->doc, MG_NUMBER, mg_arena_printf(&s->arena, "%" PRId64, row->max)));
+  return ret;
+}
+
+/* Null: a file with nothing in it. */
+static mg_node of_config(struct schema *s) {
+  mg_node ret = mg_make(&s->doc, MG_OBJECT), properties = mg_make(&s->doc, MG_OBJECT);
+  put(ret, "type", list_of(s, (const char *const[]){"object", "null", NULL}));
+  put(ret, "additionalProperties", false_value(s));
+  for (const struct mg_command *const *command = mg_commands; *command; command++)
+    for (const struct mg_option *row = (*command)->options; row->name && mg_config_is_read(*command); row++)
+      if (mg_config_has(row) && !mg_get(properties, mg_str_of(row->name)).at) put(properties, row->name, of_option(s, row));
+  put(ret, "properties", properties);
+  return described(s, ret, "Defaults of options: .mlgate.yaml.");
+}
+
+static const struct mg_document_kind baseline = {
+    .name = "Baseline", .fields = mg_baseline_fields, .doc = "Findings that are known, as `--write-baseline` writes them."};
+
+/* Those of policy files, and behind the last of them the baseline; NULL at the end. */
+static const struct mg_document_kind *kind_at(size_t i) {
+  const struct mg_document_kind *kind = mg_document_kind_at(i);
+  return kind || !mg_document_kind_at(i - 1) ? kind : &baseline;
+}
+
 /* {if: {properties: {kind: {const: KIND}}}, then: {$ref: KIND}}: an editor then speaks of that kind alone. */
 static mg_node branch(struct schema *s, const struct mg_document_kind *kind) {
   mg_node ret = mg_make(&s->doc, MG_OBJECT), test = mg_make(&s->doc, MG_OBJECT), properties = mg_make(&s->doc, MG_OBJECT);
@@ -153,7 +194,7 @@ static mg_node branch(struct schema *s, const struct mg_document_kind *kind) {
 static mg_node kind_words(struct schema *s) {
   mg_node ret = mg_make(&s->doc, MG_OBJECT), all = mg_make(&s->doc, MG_ARRAY);
   const struct mg_document_kind *kind;
-  for (size_t i = 0; (kind = mg_document_kind_at(i)); i++) mg_push(all, text(s, kind->name));
+  for (size_t i = 0; (kind = kind_at(i)); i++) mg_push(all, text(s, kind->name));
   for (int i = 0; i < MG_CTX_KINDS; i++) mg_push(all, text(s, mg_context_kind_name((enum mg_context_kind)i)));
   mg_push(all, text(s, "List"));
   put(ret, "enum", all);
@@ -163,7 +204,7 @@ static mg_node kind_words(struct schema *s) {
 static mg_node all_kinds(struct schema *s) {
   mg_node ret = mg_make(&s->doc, MG_OBJECT), branches = mg_make(&s->doc, MG_ARRAY), properties = mg_make(&s->doc, MG_OBJECT);
   const struct mg_document_kind *kind;
-  for (size_t i = 0; (kind = mg_document_kind_at(i)); i++) mg_push(branches, branch(s, kind));
+  for (size_t i = 0; (kind = kind_at(i)); i++) mg_push(branches, branch(s, kind));
   put_text(s, ret, "$schema", DIALECT);
   put_text(s, ret, "title", "mlgate policy files");
   put(ret, "type", list_of(s, (const char *const[]){"object", "null", NULL})); /* null: an empty document */
@@ -174,16 +215,17 @@ static mg_node all_kinds(struct schema *s) {
   return ret;
 }
 
-static mg_node build(struct schema *s, const struct mg_document_kind *only) {
+static mg_node build(struct schema *s, const char *only) {
   mg_node defs = mg_make(&s->doc, MG_OBJECT), root;
   const struct mg_document_kind *kind;
   if (only) {
-    root = reference(s, mg_str_of(only->name));
+    root = reference(s, mg_str_of(only));
     put_text(s, root, "$schema", DIALECT);
   } else {
     root = all_kinds(s);
   }
-  for (size_t i = 0; (kind = mg_document_kind_at(i)); i++) put(defs, kind->name, of_document(s, kind));
+  for (size_t i = 0; (kind = kind_at(i)); i++) put(defs, kind->name, of_document(s, kind));
+  put(defs, MG_SCHEMA_CONFIG, of_config(s));
   put(defs, "rule", of_rule(s, defs));
   put(root, "$defs", defs);
   return root;
@@ -195,16 +237,27 @@ static void schema_fini(struct schema *s) {
   mg_arena_fini(&s->arena);
 }
 
+void mg_schema_kinds(const char *ret[MG_SCHEMA_KINDS]) {
+  const struct mg_document_kind *kind;
+  size_t n = 0;
+  for (; n + 2 < MG_SCHEMA_KINDS && (kind = kind_at(n)); n++) ret[n] = kind->name;
+  ret[n] = MG_SCHEMA_CONFIG;
+  ret[n + 1] = NULL;
+}
+
 static int run(const void *options, const struct mg_strings *args) {
   __attribute__((cleanup(schema_fini))) struct schema s = {0};
   MG_BUF_AUTO out;
-  const struct mg_document_kind *only = NULL;
+  const char *names[MG_SCHEMA_KINDS], *only = NULL;
   (void)options;
   mg_arena_init(&s.arena, ARENA, 0);
   mg_buf_init(&out, NULL, TEXT_MAX);
-  if (args->count > 1 || (args->count && !(only = mg_document_kind_of(mg_str_of(args->items[0]))))) {
+  mg_schema_kinds(names);
+  for (size_t i = 0; args->count == 1 && names[i]; i++)
+    if (strcmp(names[i], args->items[0]) == 0) only = names[i];
+  if (args->count && !only) {
     const char *name = args->items[args->count - 1];
-    mg_str hint = mg_document_kind_hint(&s.arena, mg_str_of(name));
+    mg_str hint = mg_did_you_mean(&s.arena, mg_str_of(name), names);
     fprintf(stderr, "mlgate schema: no kind of file \"%s\"%.*s\n", name, MG_FMT(hint));
     return MG_EXIT_USAGE;
   }
@@ -216,5 +269,7 @@ static int run(const void *options, const struct mg_strings *args) {
 
 static const struct mg_option options[] = {MG_OPTIONS_END};
 const struct mg_command mg_command_schema = {
-    .name = "schema", .args = "[KIND]", .doc = "JSON Schema of policy files, for editors", .options = options, .run = run,
-    .more = "KIND: Policy, WorkloadKind, Accelerators, Exception, Registry or Test; all of them if not given."};
+    .name = "schema", .args = "[KIND]", .doc = "JSON Schema of the files that mlgate reads, for editors", .options = options,
+    .run = run,
+    .more = "KIND: Policy, WorkloadKind, Accelerators, Exception, Registry, Test, Baseline or Config\n"
+            "(.mlgate.yaml, which has no kind of its own); all of them if not given."};

@@ -132,7 +132,6 @@ static int run_test(struct session *s, const struct mg_case_test *test, struct m
     int code = mg_case_run(&work, err);
     if (code < 0) return mg_err_wrap(err, "%s: %.*s", test->file->path, MG_FMT(c->name));
     if (s->o->update) mg_case_update(&s->cases, &work);
-    s->totals.by_state[result->state]++;
   }
   return 0;
 }
@@ -146,9 +145,13 @@ static int run_all(struct session *s, struct mg_err *err) {
     (void)named;
   }
   for (size_t i = 0; i < s->cases.count && code == 0 && !s->bad_policies; i++) code = run_test(s, &s->cases.tests[i], err);
+  return code;
+}
+
+static void sum_up(struct session *s) {
+  for (size_t i = 0; i < s->count; i++) s->totals.by_state[s->results[i].state]++;
   s->totals.files = s->cases.files;
   s->totals.errors = s->totals.by_state[MG_CASE_BROKEN] + s->cases.trouble_count;
-  return code;
 }
 
 /* ---- the command ---- */
@@ -183,7 +186,8 @@ static int test(struct session *s, const struct mg_strings *args, struct mg_err 
   code = mg_case_outputs_open(&s->outputs, &s->cases.arena, &s->o->formats, err);
   if (code == 0) code = run_all(s, err);
   if (code < 0 || s->bad_policies) return code < 0 ? code : MG_EXIT_USAGE;
-  bool written = mg_cases_write_back(&s->cases);
+  bool written = mg_cases_write_back(&s->cases, s->results, s->count);
+  sum_up(s);
   code = mg_case_outputs_write(s->outputs, &s->cases, s->results, s->count, &s->totals, err);
   if (code < 0) return code;
   int status = exit_status(s);

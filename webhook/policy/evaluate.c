@@ -290,8 +290,17 @@ static void stop_clock(struct mg_eval *eval, const struct mg_policy *policy, uin
   if (eval->verdict->policy_ns) eval->verdict->policy_ns[policy->index] += eval->request->clock() - start + 1; /* 0: no match */
 }
 
+/* False: memory ran out in the policy before, and there will be no verdict. */
+static bool may_start(struct mg_eval *eval, const struct mg_policy *policy) {
+  if (eval->arena->failed) return false;
+  eval->verdict->undecided = policy;
+  return true;
+}
+
 static void mutate_all(struct mg_eval *eval) {
   EACH_CANDIDATE(eval, policy) {
+    if (!may_start(eval, policy)) return;
+    const uint32_t edits = eval->verdict->patch.edits;
     if (mg_lacks_context(eval, policy)) warn_of_context(eval, policy);
     uint64_t start = start_clock(eval);
     bool matched = false;
@@ -306,7 +315,9 @@ static void mutate_all(struct mg_eval *eval) {
       if (any && rule->type->mutate_workload) edit_workload(eval, policy, rule);
       matched |= any;
     }
-    if (matched) stop_clock(eval, policy, start);
+    if (!matched) continue;
+    eval->verdict->policy_results[policy->index] = eval->verdict->patch.edits == edits ? MG_RESULT_PASS : MG_RESULT_MUTATED;
+    stop_clock(eval, policy, start);
   }
 }
 
@@ -317,6 +328,8 @@ static bool says(const struct mg_eval *eval, const struct mg_policy *policy, con
 static void judge_every(struct mg_eval *eval) {
   uint32_t count = eval->workload->pod_count;
   EACH_CANDIDATE(eval, policy) {
+    if (!may_start(eval, policy)) return;
+    uint8_t *result = &eval->verdict->policy_results[policy->index];
     uint64_t start = start_clock(eval);
     bool any = false;
     if (mg_lacks_context(eval, policy)) judge_one(eval, policy, policy->context_rule, NULL);
@@ -324,7 +337,7 @@ static void judge_every(struct mg_eval *eval) {
     if (!selected || !selected->object) continue;
     for (uint32_t i = 0; i < count; i++) any |= selected_pod(eval, policy, selected, i)->matched;
     if (!any) continue;
-    eval->verdict->policy_results[policy->index] = MG_RESULT_PASS;
+    if (*result <= MG_RESULT_MUTATED) *result = MG_RESULT_PASS;
     for (uint32_t r = 0; r < policy->rule_count; r++)
       if (says(eval, policy, policy->rules[r].type)) judge_one(eval, policy, &policy->rules[r], selected);
     stop_clock(eval, policy, start);
@@ -418,6 +431,7 @@ int mg_evaluate(const struct mg_snapshot *snapshot, const struct mg_request *req
   mg_index_roles(snapshot, eval.workload, eval.candidates);
   if ((phases & MG_PHASE_MUTATE) && eval.may_mutate) mutate_all(&eval);
   if (phases & MG_PHASE_VALIDATE) judge_every(&eval);
+  if (!arena->failed) ret->undecided = NULL;
   finish(&eval);
   return arena->failed ? no_memory(arena, err) : 0;
 }

@@ -1,7 +1,7 @@
 #include "policy/verdict.h"
 
 const char *const mg_outcome_words[] = {"deny", "warn", "audit", "exempted", NULL};
-const char *const mg_policy_result_words[] = {"no_match", "pass", "exempted", "audit", "warn", "deny", NULL};
+const char *const mg_policy_result_words[] = {"no_match", "pass", "mutated", "exempted", "audit", "warn", "deny", NULL};
 
 static mg_str join_pointer(struct mg_arena *arena, mg_str head, const mg_str *more) {
   struct mg_buf buf;

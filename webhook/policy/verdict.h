@@ -72,11 +72,13 @@ struct mg_verdict {
   /* What each policy came to, for metrics: by policy index. */
   uint8_t *policy_results;   /* enum mg_policy_result */
   uint64_t *policy_ns;       /* that each took, of those that matched; NULL: the request has no clock */
+  const struct mg_policy *undecided; /* at work when memory ran out; NULL: none */
 };
 
 enum mg_policy_result {
   MG_RESULT_NO_MATCH,
   MG_RESULT_PASS,
+  MG_RESULT_MUTATED, /* by the first phase; what a second one says goes before it */
   MG_RESULT_EXEMPTED,
   MG_RESULT_AUDIT,
   MG_RESULT_WARN,
