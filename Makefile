@@ -186,7 +186,7 @@ asan:  ## the same tests, built with the address and undefined-behaviour sanitiz
 	@$(MAKE) VARIANT=asan test
 
 # What has threads: the server, its registry, its watches; and what asks them.
-THREADS := test_(cluster_api|context|crew|feed|http|log|metrics|registry|registry_look|registry_parts|registry_trouble|reload|tls|wait)
+THREADS := test_(cluster_api|context|crew|feed|http|log|metrics|registry|registry_look|registry_parts|registry_trouble|reload|tls|wait|worker)
 THREADS := $(THREADS)|(certs|images|input|live|registry[a-z_]*|reload|serve)[.]py
 tsan: deps  ## tests of what has threads, built with the thread sanitizer (ONLY=REGEXP: other programs)
 	@$(MAKE) $(JOBS) VARIANT=tsan binaries

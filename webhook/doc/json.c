@@ -10,6 +10,7 @@
 #define KEYS_LINEAR 16
 /* Down to this depth a word of bits tells that a key is new without a search. */
 #define FILTER_DEPTH 64
+#define ALL_SEEN UINT64_MAX
 
 /* While a container is open, its `end` is its last child and its `next` the number of its children. */
 struct reader {
@@ -24,7 +25,8 @@ struct reader {
   uint32_t key;   /* the key that waits for its value */
   uint32_t depth; /* of open */
   int code;
-  uint64_t filter[FILTER_DEPTH]; /* of the open containers, by depth */
+  uint64_t seen;                 /* a bit for each key of the open object, or all */
+  uint64_t outer[FILTER_DEPTH];  /* the same of those around it, by depth */
   struct mg_keyset keys;         /* of the objects over KEYS_LINEAR */
   struct mg_key_slot *slot;      /* where the key in hand belongs in there */
 };
@@ -300,9 +302,10 @@ static uint32_t find_linear(const struct mg_cell *cells, uint32_t object, mg_str
   return at;
 }
 
+/* Only the lowest six bits of the sum tell. A key without bytes stands between its quotes, and so has some around it. */
 static inline uint64_t filter_bit(mg_str key) {
-  uint64_t ends = key.n ? (uint64_t)(unsigned char)key.p[0] << 16 | (uint64_t)(unsigned char)key.p[key.n - 1] << 8 : 0;
-  return (uint64_t)1 << ((ends + key.n) * 0x9E3779B97F4A7C15u >> 58);
+  size_t ends = (size_t)(unsigned char)key.p[0] * 3 + (size_t)(unsigned char)key.p[key.n - (key.n > 0)] * 5;
+  return (uint64_t)1 << ((ends + key.n * 9) & 63);
 }
 
 /* The key of the open object that says the same, or 0. False when out of memory. */
@@ -324,6 +327,7 @@ __attribute__((noinline)) static bool remember_key(struct reader *r, uint32_t ke
     mg_keyset_fill(&r->keys, r->slot, key);
     return true;
   }
+  r->seen = ALL_SEEN;
   for (uint32_t at = cells[r->open].first; at; at = cells[at].next) {
     struct mg_key_slot *slot = mg_keyset_slot(&r->keys, r->arena, cells, r->open, (mg_str){cells[at].text, cells[at].len});
     if (!slot) return false;
@@ -334,9 +338,8 @@ __attribute__((noinline)) static bool remember_key(struct reader *r, uint32_t ke
 
 /* True where the open object surely has no such key yet. */
 static inline bool is_new_key(struct reader *r, mg_str key) {
-  if (r->depth >= FILTER_DEPTH || r->cells[r->open].next > KEYS_LINEAR) return false;
-  uint64_t bit = filter_bit(key), seen = r->filter[r->depth];
-  r->filter[r->depth] = seen | bit;
+  uint64_t bit = filter_bit(key), seen = r->seen;
+  r->seen = seen | bit;
   return !(seen & bit);
 }
 
@@ -394,7 +397,9 @@ static const char *open_container(struct reader *r, const char *p) {
   uint32_t at = r->doc->count;
   if (!add_value(r, *p == '{' ? MG_OBJECT : MG_ARRAY, (mg_str){0}, p, r->base)) return NULL;
   r->open = at;
-  if (++r->depth < FILTER_DEPTH) r->filter[r->depth] = 0;
+  if (r->depth < FILTER_DEPTH) r->outer[r->depth] = r->seen;
+  r->depth++;
+  r->seen = 0;
   return p + 1;
 }
 
@@ -404,6 +409,7 @@ static inline const char *close_container(struct reader *r, const char *p) {
   c->end = (uint32_t)(p + 1 - r->base);
   r->open = cells[c->parent].kind == MG_KEY ? cells[c->parent].parent : c->parent;
   r->depth--;
+  r->seen = r->depth < FILTER_DEPTH ? r->outer[r->depth] : ALL_SEEN;
   return p + 1;
 }
 

@@ -23,6 +23,7 @@ struct mg_connection {
   struct MHD_Connection *library; /* this and the rest of the paragraph is the worker's */
   struct mg_worker *worker;
   bool waits; /* a handshake, put aside until its client goes on */
+  bool head_next; /* what is sent next is the head of an answer, and has a body behind it */
   struct mg_connection *before, *after;
 
   int fd;                     /* -1: free */

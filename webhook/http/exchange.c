@@ -152,6 +152,9 @@ void mg_exchange_connection(void *cls, struct MHD_Connection *connection, void *
     if (!known->shaken) {
       count_shake(cls, MG_SHAKE_FAILED);
     }
+    if (((struct mg_http_door *)cls)->which == MG_DOOR_TLS) {
+      mg_worker_forget(*socket_context);
+    }
     mg_connection_end(*socket_context);
     *socket_context = NULL;
   }
@@ -357,6 +360,10 @@ static enum MHD_Result answer_review(struct mg_http_server *server, struct mg_ex
     }
     reply = (struct mg_http_reply){.may_wait = false};
     ask_handler(server, exchange, left, &reply);
+  }
+  struct mg_connection *known = known_connection(connection);
+  if (known && reply.body.n > 0) {
+    mg_worker_head_next(known);
   }
   return reply.status ? send_reply(server, connection, &reply) : refuse(server, connection, MG_REFUSE_INTERNAL);
 }

@@ -2,7 +2,6 @@
 
 #include "base/when.h"
 
-#include <ctype.h>
 #include <strings.h>
 
 static const struct mg_route routes[] = {
@@ -21,18 +20,20 @@ const struct mg_route *mg_route_find(enum mg_door door, mg_str target) {
   return NULL;
 }
 
-static const char *const known_names[MG_HEADERS_KNOWN] = {
-  [MG_HEADER_LENGTH] = "Content-Length", [MG_HEADER_TRANSFER] = "Transfer-Encoding",
-  [MG_HEADER_HOST] = "Host",             [MG_HEADER_EXPECT] = "Expect",
-  [MG_HEADER_TYPE] = "Content-Type",     [MG_HEADER_TRACE] = "traceparent",
+#define NAME(literal) {(literal), sizeof(literal) - 1}
+static const mg_str known_names[MG_HEADERS_KNOWN] = {
+  [MG_HEADER_LENGTH] = NAME("Content-Length"), [MG_HEADER_TRANSFER] = NAME("Transfer-Encoding"),
+  [MG_HEADER_HOST] = NAME("Host"),             [MG_HEADER_EXPECT] = NAME("Expect"),
+  [MG_HEADER_TYPE] = NAME("Content-Type"),     [MG_HEADER_TRACE] = NAME("traceparent"),
 };
 
-static bool same_word(mg_str s, const char *word) {
-  return s.n == strlen(word) && strncasecmp(s.p, word, s.n) == 0;
+static bool same_word(mg_str s, mg_str word) {
+  return s.n == word.n && strncasecmp(s.p, word.p, s.n) == 0;
 }
 
 static bool token_char(unsigned char c) {
-  return c < 0x80 && (isalnum(c) || (c && strchr("!#$%&'*+-.^_`|~", c)));
+  unsigned char lower = c | 0x20;
+  return (lower >= 'a' && lower <= 'z') || c == '-' || (c >= '0' && c <= '9') || (c && strchr("!#$%&'*+.^_`|~", c));
 }
 
 static bool name_good(mg_str name) {
@@ -126,7 +127,7 @@ static bool needless_body(struct mg_head *head) {
 
 static bool bad_expect(struct mg_head *head) {
   unsigned count = head->count[MG_HEADER_EXPECT];
-  return count > 1 || (count == 1 && !same_word(head->value[MG_HEADER_EXPECT], "100-continue"));
+  return count > 1 || (count == 1 && !same_word(head->value[MG_HEADER_EXPECT], MG_S("100-continue")));
 }
 
 static bool bad_type(struct mg_head *head) {
@@ -135,7 +136,7 @@ static bool bad_type(struct mg_head *head) {
   while (type.n > 0 && (type.p[type.n - 1] == ' ' || type.p[type.n - 1] == '\t')) {
     type.n--;
   }
-  return head->door == MG_DOOR_TLS && (head->count[MG_HEADER_TYPE] != 1 || !same_word(type, "application/json"));
+  return head->door == MG_DOOR_TLS && (head->count[MG_HEADER_TYPE] != 1 || !same_word(type, MG_S("application/json")));
 }
 
 static bool no_length(struct mg_head *head) {

@@ -20,6 +20,11 @@
 #define QUEUE_MAX 2048 /* more than the kernel keeps for us; those that come meanwhile must not keep us for ever */
 #define TICK_MS 1000 /* the longest wait */
 #define FULL_MS 20   /* until it is looked again whether there is room for another connection */
+#define TURNS 4      /* of libmicrohttpd in a row, while it has more to do */
+#define RECORD_HEAD 5 /* bytes that GnuTLS asks for before it knows how long a record is */
+#define AHEAD (16u * 1024)
+#define HEAD_MAX 1024
+#define PARTS_MAX 64
 
 struct mg_worker {
   struct mg_worker_options options;
@@ -29,6 +34,11 @@ struct mg_worker {
   bool listens, full;
   struct mg_connection *waiting;
   atomic_bool close, closed, stop;
+  /* What has come behind the bytes that GnuTLS asked for; and an answer's head, until its body is sent. Each of one connection;
+   * others do without meanwhile. */
+  struct mg_connection *ahead_of, *held_of;
+  size_t ahead_at, ahead_end, held;
+  char ahead[AHEAD], head[HEAD_MAX];
 };
 
 static _Thread_local struct mg_worker *here;
@@ -74,20 +84,117 @@ static ssize_t moved(struct mg_connection *c, ssize_t n, uint32_t events) {
   return n;
 }
 
+static size_t take_ahead(struct mg_worker *w, void *to, size_t n) {
+  size_t left = w->ahead_end - w->ahead_at;
+  if (n > left) {
+    n = left;
+  }
+  memcpy(to, w->ahead + w->ahead_at, n);
+  w->ahead_at += n;
+  if (n == left) {
+    w->ahead_of = NULL;
+  }
+  return n;
+}
+
+/* GnuTLS asks for a record in two calls, and a client in Go makes six records of one review: all that is there comes in one. */
 static ssize_t pull(gnutls_transport_ptr_t connection, void *to, size_t n) {
   struct mg_connection *c = connection;
-  return moved(c, recv(c->fd, to, n, 0), EPOLLIN);
+  struct mg_worker *w = c->worker;
+  if (w->ahead_of == c) {
+    return (ssize_t)take_ahead(w, to, n);
+  }
+  struct iovec parts[] = {{to, n}, {w->ahead, sizeof w->ahead}};
+  struct msghdr message = {.msg_iov = parts, .msg_iovlen = n == RECORD_HEAD && !w->ahead_of ? 2 : 1};
+  ssize_t got = moved(c, recvmsg(c->fd, &message, 0), EPOLLIN);
+  if (got > (ssize_t)n) {
+    w->ahead_of = c;
+    w->ahead_at = 0;
+    w->ahead_end = (size_t)got - n;
+    got = (ssize_t)n;
+  }
+  return got;
+}
+
+static ssize_t send_parts(struct mg_connection *c, struct iovec *parts, size_t n) {
+  struct msghdr message = {.msg_iov = parts, .msg_iovlen = n};
+  return moved(c, sendmsg(c->fd, &message, MSG_NOSIGNAL), EPOLLOUT);
+}
+
+/* The head that is held, and what comes behind it, of which so many bytes are sent. */
+static ssize_t send_held(struct mg_worker *w, const giovec_t *behind, size_t n) {
+  struct iovec parts[1 + PARTS_MAX] = {{w->head, w->held}};
+  if (n > PARTS_MAX) {
+    n = PARTS_MAX;
+  }
+  if (n > 0) {
+    memcpy(&parts[1], behind, n * sizeof *parts);
+  }
+  ssize_t sent = send_parts(w->held_of, parts, n + 1);
+  if (sent < 0) {
+    return sent;
+  }
+  size_t of_head = (size_t)sent < w->held ? (size_t)sent : w->held;
+  memmove(w->head, w->head + of_head, w->held - of_head);
+  w->held -= of_head;
+  if (w->held == 0) {
+    w->held_of = NULL;
+  }
+  if ((size_t)sent > of_head) {
+    return sent - (ssize_t)of_head;
+  }
+  errno = EAGAIN;
+  return -1;
+}
+
+static bool hold(struct mg_connection *c, const giovec_t *part) {
+  struct mg_worker *w = c->worker;
+  bool room = c->head_next && !w->held_of && part->iov_len <= sizeof w->head;
+  c->head_next = false;
+  if (room) {
+    memcpy(w->head, part->iov_base, part->iov_len);
+    w->held = part->iov_len;
+    w->held_of = c;
+  }
+  return room;
 }
 
 static ssize_t push(gnutls_transport_ptr_t connection, const giovec_t *parts, int n) {
   struct mg_connection *c = connection;
-  struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = (size_t)n};
-  return moved(c, sendmsg(c->fd, &message, MSG_NOSIGNAL), EPOLLOUT);
+  if (c->worker->held_of == c) {
+    return send_held(c->worker, parts, (size_t)n);
+  }
+  if (n == 1 && hold(c, parts)) {
+    return (ssize_t)parts->iov_len;
+  }
+  return send_parts(c, (struct iovec *)(uintptr_t)parts, (size_t)n);
+}
+
+/* Its body was to come at once, and has not: this should not happen, but nobody is to wait for ever. */
+static void let_go(struct mg_worker *w) {
+  if (w->held_of) {
+    (void)send_held(w, NULL, 0);
+  }
+}
+
+void mg_worker_head_next(struct mg_connection *connection) {
+  connection->head_next = true;
+}
+
+void mg_worker_forget(struct mg_connection *connection) {
+  struct mg_worker *w = connection->worker;
+  if (w->ahead_of == connection) {
+    w->ahead_of = NULL;
+  }
+  if (w->held_of == connection) {
+    w->held_of = NULL;
+  }
 }
 
 void mg_worker_watch(struct mg_connection *connection, struct MHD_Connection *library, gnutls_session_t session) {
   connection->library = library;
   connection->worker = here;
+  connection->head_next = false;
   gnutls_transport_set_ptr(session, connection);
   gnutls_transport_set_pull_function(session, pull);
   gnutls_transport_set_vec_push_function(session, push);
@@ -160,6 +267,16 @@ static int longest_wait(struct mg_worker *w) {
   return MHD_get_timeout(w->options.daemon, &left) == MHD_YES && left < (unsigned)most ? (int)left : most;
 }
 
+/* It takes a record at a time: one of its turns is seldom the last. */
+static void drive(struct mg_worker *w) {
+  for (int i = 0; i < TURNS && (i == 0 || longest_wait(w) == 0); i++) {
+    mg_pulse_begin("server");
+    (void)MHD_run(w->options.daemon);
+    mg_pulse_end();
+  }
+  let_go(w);
+}
+
 static void clear_wake(struct mg_worker *w) {
   uint64_t count;
   while (read(w->wake, &count, sizeof count) < 0 && errno == EINTR) {
@@ -192,9 +309,7 @@ static void *run(void *arg) {
       w->full = false;
     }
     wait_and_take(w);
-    mg_pulse_begin("server");
-    (void)MHD_run(w->options.daemon);
-    mg_pulse_end();
+    drive(w);
   }
   while (w->waiting) {
     take_back(w, w->waiting);

@@ -31,5 +31,10 @@ void mg_worker_stop(struct mg_worker *worker);
 /* To be called for each new connection of TLS, in the worker's thread, before the handshake. */
 void mg_worker_watch(struct mg_connection *connection, struct MHD_Connection *library, gnutls_session_t session);
 
+/* What is sent next is the head of an answer, and its body comes at once: both leave in one call. In the worker's thread, as is
+ * the end of what is watched. */
+void mg_worker_head_next(struct mg_connection *connection);
+void mg_worker_forget(struct mg_connection *connection);
+
 /* MHD_resume_connection from any thread, of one that is watched: of itself that wakes no daemon without a thread. */
 void mg_worker_resume(struct mg_connection *connection);

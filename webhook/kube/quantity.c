@@ -6,6 +6,7 @@
 #define NANO ((mg_nano)1000000000)
 #define NANO_DIGITS 9
 #define LIMIT_DIGITS 38 /* the limit of 10^29, in nano, is 10^38 */
+#define NARROW_DIGITS 18 /* fit into 64 bits, where a step costs a third */
 #define LIMIT ((mg_nano)10000000000000000000u * (mg_nano)10000000000000000000u)
 #define BINARY_CAP ((mg_nano)INT64_MAX * NANO)
 
@@ -135,13 +136,15 @@ static int decimal_value(const struct parts *parts, mg_nano *ret) {
   if (first == count) return 0;
   int64_t end = (int64_t)parts->whole.n + parts->exponent + NANO_DIGITS; /* where the digits of whole nanos end */
   if (end - first > LIMIT_DIGITS + 1) return MG_E_LIMIT;
-  mg_nano value = 0;
-  for (int64_t i = first; i < end; i++) {
+  int64_t narrow = end - first < NARROW_DIGITS ? end : first + NARROW_DIGITS, i = first, low = 0;
+  for (; i < narrow; i++) low = low * 10 + (i < count ? digit_at(parts, i) : 0);
+  mg_nano value = low;
+  for (; i < end; i++) {
     if (value > LIMIT / 10) return MG_E_LIMIT;
     value = value * 10 + (i < count ? digit_at(parts, i) : 0);
   }
   bool rest = false;
-  for (int64_t i = end > first ? end : first; i < count && !rest; i++) rest = digit_at(parts, i) != 0;
+  for (i = end > first ? end : first; i < count && !rest; i++) rest = digit_at(parts, i) != 0;
   *ret = value + rest;
   return *ret > LIMIT ? MG_E_LIMIT : 0;
 }
@@ -160,10 +163,11 @@ static mg_nano scaled_fraction(mg_str fraction, mg_nano scale) {
 }
 
 static mg_nano binary_value(const struct parts *parts) {
-  mg_nano units = (mg_nano)1 << parts->exponent, whole = 0;
+  mg_nano units = (mg_nano)1 << parts->exponent;
+  int64_t whole = 0;
   for (size_t i = 0; i < parts->whole.n; i++) {
     whole = whole * 10 + (parts->whole.p[i] - '0');
-    if (whole > INT64_MAX / units) return BINARY_CAP;
+    if (whole > INT64_MAX >> parts->exponent) return BINARY_CAP; /* at least Ki: ten times it has room */
   }
   mg_nano value = whole * units * NANO + scaled_fraction(parts->fraction, units * NANO);
   return value < BINARY_CAP ? value : BINARY_CAP;
