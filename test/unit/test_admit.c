@@ -423,6 +423,29 @@ static void uid_exact(void **state) {
   mg_snapshot_unref(s);
 }
 
+/* Too many templates are too many for ever: no 503, which would be asked again. */
+static void many_templates(void **state) {
+  (void)state;
+  struct mg_snapshot *s = scene_load(mg_rules, POLICY("p", "  rules: [{gpuLimits: {}}]"), NULL);
+  for (int n = MG_MOST_TEMPLATES; n <= MG_MOST_TEMPLATES + 1; n++) {
+    struct answered a;
+    struct mg_buf body;
+    mg_buf_init(&body, NULL, (size_t)1 << 20);
+    mg_buf_lit(&body, "{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\",\"request\":{\"uid\":\"u-1\",\"kind\":"
+                      "{\"group\":\"jobset.x-k8s.io\",\"version\":\"v1alpha2\",\"kind\":\"JobSet\"},\"operation\":\"CREATE\","
+                      "\"object\":{\"spec\":{\"replicatedJobs\":[{}");
+    for (int i = 0; i < n; i++) mg_buf_lit(&body, ",{\"template\":{\"spec\":{\"template\":{\"spec\":{\"containers\":[{}]}}}}}");
+    mg_buf_lit(&body, "]}}}}");
+    ask_text(&a, s, mg_buf_str(&body));
+    assert_int_equal(a.answer.http_status, n > MG_MOST_TEMPLATES ? 413 : 200);
+    if (n > MG_MOST_TEMPLATES)
+      expect_text(a.answer.summary.message, "mlgate: the object has more than 4096 pod templates");
+    done(&a);
+    mg_buf_fini(&body);
+  }
+  mg_snapshot_unref(s);
+}
+
 /* Every size of memory gives an answer: the true one, or 503 in a Status; and for metrics, the policy that was at work. */
 static size_t with_every_size(const struct mg_snapshot *s, enum mg_endpoint endpoint, mg_str body, mg_str want) {
   size_t good = 0, undecided = 0;
@@ -601,6 +624,7 @@ int main(void) {
       cmocka_unit_test(refused),
       cmocka_unit_test(limits),
       cmocka_unit_test(uid_exact),
+      cmocka_unit_test(many_templates),
       cmocka_unit_test(memory),
       cmocka_unit_test(memory_of_an_error),
       cmocka_unit_test(one_arena),

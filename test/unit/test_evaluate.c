@@ -1,3 +1,5 @@
+#include <time.h>
+
 #include "unit/probe.h"
 
 #define POD_HEAD "apiVersion: v1\nkind: Pod\n"
@@ -529,6 +531,49 @@ static void second_pass(void **state) {
   mg_snapshot_unref(s);
 }
 
+enum { ALIKE = 20000 };
+
+/* A Pod of containers that differ in nothing but their grade. */
+static char *pod_of_alike(int first, int step) {
+  static const char head[] = POD_HEAD "metadata: {name: a, namespace: ns}\nspec: {containers: [", item[] = "{name: c, grade: \"%05d\"}, ";
+  char *text = malloc(sizeof head + (size_t)ALIKE * sizeof item + 8), *at = text + sizeof head - 1;
+  assert_non_null(text);
+  memcpy(text, head, sizeof head);
+  for (int i = 0; i < ALIKE; i++) at += snprintf(at, sizeof item + 8, item, first + i * step);
+  memcpy(at, "]}\n", 4);
+  return text;
+}
+
+/* Not even two objects that are made for it cost more than their share. */
+static void thousands_alike(void **state) {
+  (void)state;
+  static const struct {
+    const char *by;
+    int first, step;
+    enum mg_outcome want;
+  } rows[] = {
+      {"text", ALIKE - 1, -1, MG_OUT_AUDIT},  {"text", ALIKE, 1, MG_OUT_DENY}, {"more", ALIKE, 1, MG_OUT_DENY},
+      {"more", ALIKE - 1, -1, MG_OUT_AUDIT}, {"none", 0, 1, MG_OUT_AUDIT},
+  };
+  char *before = pod_of_alike(0, 1);
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    char policy[300], *now = pod_of_alike(rows[i].first, rows[i].step);
+    struct timespec from, to;
+    struct scene scene;
+    snprintf(policy, sizeof policy, POLICY("p", "  rules: [{grade: {by: %s, of: container}}]"), rows[i].by);
+    WITH(policy, {
+      clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+      scene_judge(&scene, s, &(struct ask){.object = now, .old = before}, MG_PHASE_VALIDATE);
+      clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
+      assert_int_equal(scene.verdict.counts[rows[i].want], ALIKE);
+      assert_in_range(to.tv_sec - from.tv_sec, 0, 2);
+      scene_fini(&scene);
+    });
+    free(now);
+  }
+  free(before);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(actions),
@@ -556,6 +601,7 @@ int main(void) {
       cmocka_unit_test(cluster_scoped),
       cmocka_unit_test(second_pass),
       cmocka_unit_test(spared_by_every_rule),
+      cmocka_unit_test(thousands_alike),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

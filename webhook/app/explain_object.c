@@ -218,6 +218,7 @@ static int explain_object(void *ctx, const struct mg_request *request, mg_str ap
   struct mg_verdict verdict;
   header(e, request, api_version, object);
   int code = mg_workload_view(&world, e->arena, row, object, request->ns, &s.workload);
+  if (code == MG_E_LIMIT) return mg_err_set(err, code, "the object has more than %d pod templates", MG_MOST_TEMPLATES);
   if (code < 0) return mg_err_set(err, code, "out of memory");
   mg_buf_printf(e->out, "  templates: %u\n", s.workload->pod_count);
   if (s.workload->malformed.n) mg_buf_lit(e->out, "    "), clean(e->out, s.workload->malformed), mg_buf_byte(e->out, '\n');

@@ -119,7 +119,8 @@ struct mg_world {
 int mg_pod_read(struct mg_pod *pod);
 /* It has no container at all. */
 bool mg_pod_is_empty(struct mg_pod *pod);
-/* Makes the views of an object of that kind. 0 or MG_E_NOMEM. */
+#define MG_MOST_TEMPLATES 4096
+/* Makes the views of an object of that kind. 0, MG_E_NOMEM, or MG_E_LIMIT: it has more than MG_MOST_TEMPLATES. */
 int mg_workload_view(const struct mg_world *world, struct mg_arena *arena, const struct mg_kind_row *kind, mg_node object,
                      mg_str ns, struct mg_workload **ret);
 /* Reads containers and accelerators again, after an edit of resources. */

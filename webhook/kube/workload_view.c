@@ -3,7 +3,6 @@
 #include "base/capped.h"
 #include "kube/pod.h"
 
-#define MOST_TEMPLATES 4096
 #define MOST_NESTED 4 /* an AppWrapper in an AppWrapper in … */
 
 /* How often something is made. */
@@ -182,9 +181,11 @@ static bool grow(struct all *all) {
     struct mg_pod **pods = mg_arena_grow(all->arena, workload->pods, all->cap * sizeof *pods, cap * sizeof *pods);
     if (pods) workload->pods = pods, all->cap = cap;
   }
-  if (workload->pod_count < all->cap && workload->pod_count < MOST_TEMPLATES) return true;
-  all->error = MG_E_NOMEM;
-  return false;
+  if (workload->pod_count == MG_MOST_TEMPLATES)
+    all->error = MG_E_LIMIT;
+  else if (workload->pod_count == all->cap)
+    all->error = MG_E_NOMEM;
+  return !all->error;
 }
 
 /* The pod's own fields. A fragment may keep them in one of its own, which need not be there. */
@@ -213,10 +214,8 @@ static void add_pod(struct walk *w, mg_node node, mg_str id) {
   }
   struct mg_pod *pod = all->spare ? all->spare : MG_NEW(all->arena, struct mg_pod);
   all->spare = NULL;
-  if (!pod || !grow(all)) {
-    all->error = MG_E_NOMEM;
-    return;
-  }
+  if (!pod) all->error = MG_E_NOMEM;
+  if (!pod || !grow(all)) return;
   *pod = (struct mg_pod){.object = w->object,
                          .outer = w->outer ? all->workload->object : (mg_node){0},
                          .node = node,

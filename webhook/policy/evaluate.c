@@ -405,6 +405,11 @@ static int no_memory(const struct mg_arena *arena, struct mg_err *err) {
   return mg_err_set(err, MG_E_NOMEM, "the review needs more than %zu MiB of memory", arena->max >> 20);
 }
 
+static int no_view(const struct mg_arena *arena, int code, struct mg_err *err) {
+  if (code != MG_E_LIMIT) return no_memory(arena, err);
+  return mg_err_set(err, code, "the object has more than %d pod templates", MG_MOST_TEMPLATES);
+}
+
 int mg_evaluate(const struct mg_snapshot *snapshot, const struct mg_request *request, unsigned phases, int64_t now,
                 struct mg_arena *arena, struct mg_verdict *ret, struct mg_err *err) {
   *ret = (struct mg_verdict){.allowed = true};
@@ -425,7 +430,8 @@ int mg_evaluate(const struct mg_snapshot *snapshot, const struct mg_request *req
   mg_index_find(snapshot, kind, request->operation, eval.subject.ns, eval.candidates);
   eval.is_update = request->operation == MG_UPDATE && request->old_object.at;
   eval.may_mutate = may_mutate(request, kind, object);
-  if (view_both(&eval, kind, object)) return no_memory(arena, err);
+  int rc = view_both(&eval, kind, object);
+  if (rc) return no_view(arena, rc, err);
   if (snapshot->shared_count && eval.workload->pod_count <= SHARED_PODS_MAX)
     eval.shared = MG_NEW_N(arena, struct mg_selected *, snapshot->shared_count);
   mg_index_roles(snapshot, eval.workload, eval.candidates);
