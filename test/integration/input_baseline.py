@@ -220,8 +220,25 @@ def refused(f):
     expect(status == 2 and "gone/new.yaml: No such file" in err, f"exit {status}: {err}")
 
 
+def spares_what_is_none(f):
+    """`--write-baseline m/a.yaml`, the name of the baseline forgotten, leaves the manifest as it is."""
+    text, files = pod("a"), ("m/a.yaml", "policy/all.yaml", "m/broken.yaml")
+    for name, more in (("m/a.yaml", ()), ("m/a.yaml", ("m",)), ("policy/all.yaml", ("m",)), ("m/broken.yaml", ("m/a.yaml",))):
+        f.write("m/a.yaml", text)
+        f.write("m/broken.yaml", "a: [\n")
+        before = [f.read(file) for file in files]
+        status, report, err = f.check("--write-baseline", name, more=more)
+        expect(status == 2 and report is None and f"--write-baseline: {name}: there is something else" in err,
+               f"{name}: exit {status}: {err}")
+        expect([f.read(file) for file in files] == before, f"{name}: something is written")
+    for old in ("", "kind: Baseline\n", '{"kind": "Baseline", "findings": 1}'):
+        f.write("b.yaml", old)
+        status, _, err = f.check("--write-baseline", "b.yaml", more=("m/a.yaml",))
+        expect(status == 1 and harness.load_yaml(f.path("b.yaml"))["findings"], f"{old!r} is not replaced: exit {status}: {err}")
+
+
 CASES = (hides_what_is_known, each_part_counts, new_findings_deny, moved_is_still_known, mended_is_told, many_stale_entries,
-         stable_and_same, many_findings, hostile_names, exceptions_first, refused)
+         stable_and_same, many_findings, hostile_names, exceptions_first, refused, spares_what_is_none)
 
 
 def main():

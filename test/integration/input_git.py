@@ -119,6 +119,14 @@ def one_object_of_a_file(r):
     r.finds([], "deep")
 
 
+def odd_environment(r):
+    """Neighbours are no changed lines, whatever the user's shell sets for git."""
+    r.change("a.yaml", "image: i", "image: j")
+    for odd in ({"GIT_DIFF_OPTS": "-u20"}, {"GIT_DIFF_OPTS": "--unified=20"}, {"GIT_EXTERNAL_DIFF": "/bin/false"},
+                {"GIT_PAGER": "/bin/false"}, {"GIT_LITERAL_PATHSPECS": "1"}):
+        r.finds(["a.yaml a1"], env=odd)
+
+
 def lines_that_went(r):
     r.change("b.yaml", "    image: i\n", "")
     r.change("a.yaml", "kind: Pod\nmetadata:\n  name: a2\n", "kind: Pod\nmetadata:\n  name: a2\n")
@@ -340,8 +348,8 @@ def many_changes(r):
     r.finds([f"many.yaml p{i}" for i in range(2000) if i % 2], ".", ref="HEAD")
 
 
-CASES = (nothing_changed, only_deleted, one_object_of_a_file, lines_that_went, documents_that_went, random_edits, last_line,
-         staged_committed_untracked, main_went_on, renamed, odd_names, text_like_a_diff, one_line_files, broken_file,
+CASES = (nothing_changed, only_deleted, one_object_of_a_file, odd_environment, lines_that_went, documents_that_went, random_edits,
+         last_line, staged_committed_untracked, main_went_on, renamed, odd_names, text_like_a_diff, one_line_files, broken_file,
          duplicates, links, other_folders, conflict, errors, no_commit_yet, no_worktree, many_changes)
 
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 /* cmocka wants the four above first. */
 #include <cmocka.h>
+#include <time.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -343,6 +344,22 @@ static void arena_makes_room_for_items(void **state) {
   mg_arena_fini(&arena);
 }
 
+/* Thousands of objects of one file are held in one arena, and each grows a little. */
+static void arena_grows_small_blocks_among_many_chunks(void **state) {
+  (void)state;
+  struct mg_arena arena;
+  mg_arena_init(&arena, SIZE_MAX, 0);
+  for (int i = 0; i < 4000; i++) assert_non_null(mg_arena_alloc(&arena, (size_t)128 << 10));
+  clock_t start = clock();
+  for (int i = 0; i < 400000; i++) {
+    char *p = mg_arena_alloc(&arena, 16);
+    assert_non_null(mg_arena_alloc(&arena, 16)); /* so that it is not the newest one */
+    assert_non_null(mg_arena_grow(&arena, p, 16, 32));
+  }
+  assert_true((double)(clock() - start) / CLOCKS_PER_SEC < 3);
+  mg_arena_fini(&arena);
+}
+
 static void arena_prints(void **state) {
   (void)state;
   struct mg_arena arena;
@@ -502,6 +519,7 @@ int main(void) {
     cmocka_unit_test(arena_grows_blocks),
     cmocka_unit_test(arena_makes_room_for_items),
     cmocka_unit_test(arena_doubles_a_large_block_without_leaving_copies),
+    cmocka_unit_test(arena_grows_small_blocks_among_many_chunks),
     cmocka_unit_test(arena_prints),
     cmocka_unit_test(buf_keeps_its_limit_exactly),
     cmocka_unit_test(buf_room_is_for_the_caller),

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "app/replace.h"
 #include "doc/patch.h"
@@ -190,6 +191,17 @@ static mg_node list_of(struct mg_doc *doc, struct mg_known_list *found) {
     mg_push_first(list, entry);
   }
   return list;
+}
+
+int mg_baseline_may_write(const char *path, struct mg_err *err) {
+  struct mg_strict file;
+  struct stat info;
+  if (stat(path, &info) != 0 || !S_ISREG(info.st_mode) || !info.st_size) return 0;
+  int code = mg_strict_read(&file, path, err);
+  bool ours = code == 0 && mg_str_is(mg_string(MG_GET(file.root, "kind")), *kinds);
+  mg_strict_fini(&file);
+  if (code < 0 || ours) return code;
+  return mg_err_set(err, MG_E_USAGE, "%s: there is something else in this file; a baseline does not replace it", path);
 }
 
 int mg_baseline_write(struct mg_baseline *b, const char *path, struct mg_err *err) {

@@ -53,6 +53,10 @@ enum mg_baseline_scope { MG_BASELINE_ALL, MG_BASELINE_SOME_FILES, MG_BASELINE_SO
  * of some files one line says how many they are. */
 void mg_baseline_tell(struct mg_baseline *baseline, enum mg_baseline_scope scope);
 
+/* Whether --write-baseline may take the place of what is there: nothing, an empty file, a baseline, no regular file. A manifest
+ * whose name was left out behind the option would be gone. MG_E_USAGE, MG_E_IO, MG_E_NOMEM. */
+int mg_baseline_may_write(const char *path, struct mg_err *err);
+
 /* What was gathered, as YAML, or as JSON where the path ends in .json; a file that is there is replaced as a whole. MG_E_LIMIT,
  * MG_E_IO, MG_E_NOMEM. */
 int mg_baseline_write(struct mg_baseline *baseline, const char *path, struct mg_err *err);

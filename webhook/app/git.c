@@ -13,7 +13,8 @@
 #define ANSWER_MAX ((size_t)1 << 20)
 #define WORDS_MAX 32
 
-static const char *const environment[] = {"LC_ALL=C", "GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0", NULL};
+/* GIT_DIFF_OPTS would win over what the options say of context. */
+static const char *const environment[] = {"LC_ALL=C", "GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0", "GIT_DIFF_OPTS=-u0", NULL};
 
 /* ---- the list ---- */
 

@@ -173,9 +173,11 @@ static int open_baseline(struct run *run, struct mg_err *err) {
   run->baseline.gather = o->write_baseline != NULL;
   if (o->write_baseline && o->git_diff)
     return mg_err_set(err, MG_E_USAGE, "--write-baseline needs all findings, and --git-diff leaves some out");
+  int code = o->write_baseline ? mg_baseline_may_write(o->write_baseline, err) : 0;
+  if (code < 0) return mg_err_wrap(err, "--write-baseline");
   if (!o->baseline) return 0;
   if (o->write_baseline && strcmp(o->baseline, o->write_baseline) == 0 && access(o->baseline, F_OK) != 0) return 0;
-  int code = mg_baseline_read(&run->baseline, o->baseline, err);
+  code = mg_baseline_read(&run->baseline, o->baseline, err);
   return code < 0 ? mg_err_wrap(err, "--baseline") : 0;
 }
 

@@ -137,10 +137,12 @@ void *mg_arena_zero(struct mg_arena *arena, size_t count, size_t size) {
   return p ? memset(p, 0, total) : NULL;
 }
 
-/* The chunk in use whose newest block is `block`. */
-static struct mg_arena_chunk *chunk_of(const struct mg_arena *arena, const void *block) {
+/* The chunk in use whose newest block is `block`. Only for a large one it is worth a look into all chunks: thousands
+ * of small ones that grow in an arena of thousands of chunks would take for ever. */
+static struct mg_arena_chunk *chunk_of(const struct mg_arena *arena, const void *block, size_t size) {
   struct mg_arena_chunk *now = arena->now;
   if (!now || now->data + now->last == block) return now;
+  if (size < CHUNK_MAX / 4) return NULL;
   for (struct mg_arena_chunk *chunk = arena->first; chunk != now; chunk = chunk->next)
     if (chunk->data + chunk->last == block) return chunk;
   return NULL;
@@ -174,7 +176,7 @@ void *mg_arena_grow(struct mg_arena *arena, void *old, size_t old_size, size_t n
   if (!old) return mg_arena_alloc(arena, new_size);
   size_t want = rounded(new_size);
   if (!want || arena->failed) return fail(arena);
-  struct mg_arena_chunk *chunk = chunk_of(arena, old);
+  struct mg_arena_chunk *chunk = chunk_of(arena, old, old_size);
   if (chunk && chunk->size - chunk->last >= want) {
     POISON(chunk->data + chunk->last, chunk->used - chunk->last);
     chunk->used = chunk->last;
