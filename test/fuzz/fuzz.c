@@ -1,8 +1,13 @@
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* memfd_create */
+#endif
 #include "fuzz.h"
 
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "app/policies.h"
 #include "base/utf8.h"
@@ -10,8 +15,11 @@
 #define ARENAS 4
 #define ARENA_MAX ((size_t)64 << 20)
 
+static FILE *deaf; /* standard error, while it is listened to */
+
 void fuzz_fail(const char *file, int line, const char *format, ...) {
   va_list args;
+  if (deaf) stderr = deaf;
   va_start(args, format);
   fprintf(stderr, "%s:%d: ", file, line);
   vfprintf(stderr, format, args);
@@ -51,6 +59,44 @@ char *fuzz_exact(mg_str s) {
   FUZZ_CHECK(p, "out of memory");
   if (s.n) memcpy(p, s.p, s.n);
   return p;
+}
+
+const char *fuzz_file(unsigned number, mg_str content) {
+  static struct {
+    int fd;
+    char path[32];
+  } files[FUZZ_FILES];
+  FUZZ_CHECK(number < FUZZ_FILES, "no such file");
+  if (!files[number].fd) files[number].fd = memfd_create("input", MFD_CLOEXEC);
+  int fd = files[number].fd;
+  bool good = ftruncate(fd, 0) == 0 && (!content.n || pwrite(fd, content.p, content.n, 0) == (ssize_t)content.n);
+  FUZZ_CHECK(good, "the file cannot be written");
+  snprintf(files[number].path, sizeof files[number].path, "/proc/self/fd/%d", fd);
+  return files[number].path;
+}
+
+static char *said;
+static size_t said_n;
+
+void fuzz_listen(void) {
+  deaf = stderr;
+  stderr = open_memstream(&said, &said_n);
+  FUZZ_CHECK(stderr, "out of memory");
+}
+
+size_t fuzz_heard(void) {
+  size_t lines = 0;
+  fclose(stderr);
+  stderr = deaf;
+  for (mg_str rest = {said, said_n}; rest.n; lines++) {
+    mg_str line = {rest.p, mg_str_find(rest, '\n')};
+    size_t tab = mg_str_find(line, '\t'); /* of a source that is shown, so that the caret is at its place */
+    if (tab < line.n) line.n = tab;
+    fuzz_check_clean(line, "a message");
+    rest = mg_str_from(rest, mg_str_find(rest, '\n') + 1);
+  }
+  free(said);
+  return lines;
 }
 
 void fuzz_check_clean(mg_str s, const char *what) {

@@ -38,6 +38,15 @@ unsigned fuzz_choice(mg_str *rest, unsigned count);
 /* A copy on the heap of exactly these bytes, so that nobody reads behind them unseen. */
 char *fuzz_exact(mg_str s);
 
+/* A path under which these bytes are found until its number is used again; of each of the few numbers one. No folder knows it. */
+#define FUZZ_FILES 2
+const char *fuzz_file(unsigned number, mg_str content);
+
+/* What is said on standard error goes to memory until fuzz_heard, which holds it to be lines of text for people and says how many
+ * they are. */
+void fuzz_listen(void);
+size_t fuzz_heard(void);
+
 /* Text that is for people or logs: UTF-8 without control characters. */
 void fuzz_check_clean(mg_str s, const char *what);
 /* What was written as JSON must be some; to be freed with json_decref. */

@@ -3,6 +3,8 @@
 # JOBS: how many at a time. CORPUS: folders of further manifests, which seeds are made of. KEEP=1: with the seeds
 # of the last time. What is found lies in build/fuzz/found;
 # what the fuzzer has learnt stays in build/fuzz/corpus for the next time.
+# build/fuzz/ledger gets a line "TARGET SECONDS INPUTS" of each run that finds nothing, seconds of CPU; its sums are told at the
+# end, so that a target may get its time in pieces.
 # make fuzz has built the targets: build/fuzz/fuzz/fuzz_NAME. The last line is "N passed, N failed".
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 2
@@ -16,12 +18,14 @@ if [ "${#targets[@]}" -eq 0 ]; then
     targets+=("${source%.c}")
   done
 fi
-export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_stack_use_after_return=1:allocator_may_return_null=1}"
+export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_stack_use_after_return=1:allocator_may_return_null=1:quarantine_size_mb=16}"
 export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
 
 # Bytes of an input, where more, or fewer, than usual make sense.
 declare -A longest=([json]=1024 [quantity]=96 [image]=320 [pattern]=256 [selector]=1024 [words]=512 [review]=16384 [check]=8192
   [layer]=8192 [http]=2048)
+# Where an input has so many features that libFuzzer would spend a third of the time weighing them.
+declare -A weigh=([check]=0 [fix]=0 [policy]=0 [review]=0)
 
 read -r -a corpus <<<"${CORPUS:-}"
 if [ -z "${KEEP:-}" ]; then
@@ -29,6 +33,7 @@ if [ -z "${KEEP:-}" ]; then
   test/fuzz/seeds.py build/mlgate "$build/seeds" "${corpus[@]}" || exit 2
 fi
 mkdir -p "$build/found" "$build/log"
+touch "$build/ledger"
 
 one() { # TARGET
   local name=$1 status=0 log="$build/log/$1" dict=()
@@ -36,14 +41,19 @@ one() { # TARGET
   mkdir -p "${folders[@]:0:2}"
   [ ! -d "${folders[2]}" ] && unset 'folders[2]'
   [ ! -e "$build/seeds/$name.dict" ] || dict=("-dict=$build/seeds/$name.dict")
-  nice -n 10 "$build/fuzz/fuzz_$name" "-max_total_time=$seconds" "-max_len=${longest[$name]:-4096}" -timeout=10 -rss_limit_mb=3000 \
-    -print_final_stats=1 "-artifact_prefix=$build/found/$name-" "${dict[@]}" "${folders[@]}" >"$log" 2>&1 </dev/null || status=$?
-  awk -v name="$name" -v status="$status" '
+  local TIMEFORMAT='cpu: %U %S'
+  { time nice -n "${NICE:-10}" "$build/fuzz/fuzz_$name" "-max_total_time=$seconds" "-max_len=${longest[$name]:-4096}" \
+    -timeout=10 -rss_limit_mb=3000 "-entropic=${weigh[$name]:-1}" -print_final_stats=1 "-artifact_prefix=$build/found/$name-" "${dict[@]}" "${folders[@]}" </dev/null; } >"$log" 2>&1 || status=$?
+  awk -v name="$name" -v status="$status" -v ledger="$build/ledger" '
     /number_of_executed_units/ { runs = $2 }
-    /average_exec_per_sec/ { rate = $2 }
     /new_units_added/ { units = $2 }
+    /^cpu: / { cpu = $2 + $3 }
     { if (match($0, /cov: [0-9]+/)) cover = substr($0, RSTART + 5, RLENGTH - 5) }
-    END { printf "%-10s %s %12d inputs %8d a second %7d edges %6d new\n", name, status ? "FOUND" : "ok   ", runs, rate, cover, units }' "$log"
+    END {
+      rate = cpu ? runs / cpu : 0
+      printf "%-10s %s %12d inputs %8d a CPU second %7d edges %6d new\n", name, status ? "FOUND" : "ok   ", runs, rate, cover, units
+      if (!status) printf "%s %.0f %d\n", name, cpu, runs >>ledger
+    }' "$log"
   if [ "$status" -ne 0 ]; then
     grep -aE 'test/fuzz/.*:[0-9]+: |ERROR: |runtime error|SUMMARY|Test unit written' "$log" | cut -c 1-1000 | sed 's/^/    /'
     touch "$build/log/$name.failed"
@@ -61,6 +71,9 @@ for name in "${targets[@]}"; do
   fi
 done
 wait
+echo "in all runs until now (seconds of CPU):"
+awk '{ seconds[$1] += $2; inputs[$1] += $3 }
+  END { for (name in seconds) printf "  %-10s %8d s %14d inputs\n", name, seconds[name], inputs[name] }' "$build/ledger" | sort
 failed=$(find "$build/log" -name '*.failed' | wc -l)
 echo "$((${#targets[@]} - failed)) passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -33,6 +33,13 @@ WORDS = {  # what a target should meet soon; policies also have the words of the
     "manifest": ["%%\n", "application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json",
                  "manifests", "layers", "config", "mediaType", "digest", "size", "platform", "history", "rootfs", "diff_ids",
                  "empty_layer", "created_by", "annotations", "artifactType", "subject", "data", "urls"],
+    "records": ["\n", "{", "}", "[", "],", "\x1e", "audit.k8s.io/v1", "Event", "admission.k8s.io/v1", "AdmissionReview",
+                "ResponseComplete", "create", "update", "patch", "objectRef", "subresource", "ephemeralcontainers", "resize",
+                "requestObject", "responseObject", "responseStatus", "code", "impersonatedUser", "verb", "stage"],
+    "kubeconfig": ["clusters", "contexts", "users", "current-context", "certificate-authority", "-data", "client-key", "token",
+                   "tokenFile", "exec", "auth-provider", "insecure-skip-tls-verify", "proxy-url", "https://", "http://", "\x00"],
+    "feed": ["%%\n", "\n", "resourceVersion", "continue", "items", "metadata", "name", "namespace", "ADDED", "MODIFIED", "DELETED",
+             "BOOKMARK", "ERROR", "status", "managedFields", "kubectl.kubernetes.io/last-applied-configuration"],
     "http": ["POST ", "GET ", " HTTP/1.1\r\n", " HTTP/1.0\r\n", "\r\n\r\n", "Content-Length: ",
              "Transfer-Encoding: chunked\r\n",
              "Connection: close\r\n", "Expect: 100-continue\r\n", "Host: x\r\n", "traceparent: ",
@@ -182,6 +189,59 @@ def small_texts(seeds):
               + "\n%%\nx.b.io\n%%\nx/y")
 
 
+def event(obj, verb, more=None):
+    """A line of the audit log."""
+    metadata = obj.get("metadata") or {}
+    group, _, version = str(obj.get("apiVersion", "v1")).rpartition("/")
+    ref = {"resource": "x", "namespace": metadata.get("namespace", "ml"), "name": metadata.get("name", "a"), "apiGroup": group,
+           "apiVersion": version}
+    said = {"kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "RequestResponse", "auditID": "u-1",
+            "stage": "ResponseComplete", "requestURI": "/apis/x?dryRun=All", "verb": verb, "user": {"username": "ada"},
+            "objectRef": ref, "responseStatus": {"code": 201 if verb == "create" else 200},
+            "requestObject": [] if verb == "patch" else obj, "responseObject": obj}
+    said.update(more or {})
+    return plain(said)
+
+
+def of_records(seeds):
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "ml"}, "spec": {"containers": [{}]}}
+    lines = [event(pod, "create"), event(pod, "update"), event(pod, "patch"), event(pod, "delete"), review(pod),
+             event(pod, "create", {"stage": "Panic"}), event(pod, "patch", {"responseStatus": {"code": 409}}),
+             event(pod, "update", {"objectRef": {"subresource": "status"}, "impersonatedUser": {"username": "eve"}})]
+    for line in lines:
+        seeds.add("records", line)
+    seeds.add("records", "\n".join(lines[:3]) + "\n\n" + lines[3])
+    seeds.add("records", "[" + ",\n".join(lines[2:4]) + "]")
+    seeds.add("records", "\ufeff" + lines[0][:90] + "\n" + lines[1] + "\nnothing\n" + lines[2] + "\x1e" + lines[4])
+    seeds.add("records", yaml.safe_dump(json.loads(lines[0])))
+
+
+def of_clusters(seeds):
+    config = {"apiVersion": "v1", "kind": "Config", "current-context": "c",
+              "clusters": [{"name": "k", "cluster": {"server": "https://127.0.0.1:6443/x", "certificate-authority-data": "YQ==",
+                                                     "tls-server-name": "kube", "proxy-url": "socks5://p:1"}},
+                           {"name": "l", "cluster": {"server": "https://h", "certificate-authority": "ca.crt"}}],
+              "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u", "namespace": "ml"}},
+                           {"name": "d", "context": {"cluster": "l", "user": "v"}}],
+              "users": [{"name": "u", "user": {"token": "t", "client-certificate-data": "YWI=", "client-key-data": "YWJj"}},
+                        {"name": "v", "user": {"tokenFile": "t", "client-certificate": "c", "client-key": "/k"}}]}
+    exec_user = dict(config, users=[{"name": "u", "user": {"exec": {"command": "x"}, "username": "a", "as": "b"}}])
+    for one in (config, dict(config, **{"current-context": "d"}), exec_user):
+        seeds.add("kubeconfig", plain(one))
+        seeds.add("kubeconfig", yaml.safe_dump(one))
+    names = [{"metadata": {"name": n, "namespace": "ml", "resourceVersion": str(i), "managedFields": []}, "spec": {"limits": [i]},
+              "value": i} for i, n in enumerate("abc")]
+    pages = [{"kind": "List", "metadata": {"resourceVersion": "7", "continue": "more"}, "items": names[:2]},
+             {"metadata": {"resourceVersion": "7"}, "items": names[2:]}]
+    watch = [{"type": kind, "object": dict(o, status={"x": 1})} for kind, o in zip(("ADDED", "MODIFIED", "DELETED"), names)]
+    watch += [{"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "9"}}}]
+    gone = [{"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old"}}]
+    for kind in range(7):
+        for events in (watch, watch[::-1] + gone):
+            seeds.add("feed", chr(kind) + "\n%%\n".join(map(plain, pages)) + "\n%%\n" + "\n".join(map(plain, events)) + "\n")
+    seeds.add("feed", "\x01" + plain(pages[1]) + "\n%%\n" + "\n\n".join(map(plain, watch[:2])) + "\n{")
+
+
 def of_images(seeds):
     digest = "sha256:" + "a" * 64
     config = "application/vnd.oci.image.config.v1+json"
@@ -239,6 +299,8 @@ def main():
     of_policies(seeds)
     small_texts(seeds)
     of_images(seeds)
+    of_records(seeds)
+    of_clusters(seeds)
     of_certificates(seeds, binary)
     for corpus in sys.argv[3:]:
         of_manifests(seeds, corpus)

@@ -606,6 +606,41 @@ static void what_is_loaded(void **state) {
   mg_snapshot_unref(NULL);
 }
 
+static struct mg_snapshot *beside(struct mg_snapshot *tables, const char *text) {
+  struct mg_arena arena;
+  struct mg_diags diags;
+  struct mg_snapshot *snapshot = NULL;
+  struct mg_err err = {0};
+  struct mg_source source = {.path = "p.yaml", .text = mg_str_of(text)};
+  mg_arena_init(&arena, (size_t)1 << 20, 0);
+  mg_diags_init(&diags, &arena);
+  assert_int_equal(mg_snapshot_new_beside(&snapshot, tables, mg_rules, &source, text ? 1 : 0, &diags, &err), 0);
+  mg_arena_fini(&arena);
+  return snapshot;
+}
+
+/* Many sets may share what the built-in tables say: what one of them says otherwise is its own, and it outlives the first. */
+static void shared_tables(void **state) {
+  static const char other[] =
+      "---\napiVersion: mlgate.dev/v1\nkind: WorkloadKind\nmetadata: {name: jobs}\nspec:\n  group: batch\n  kind: Job\n"
+      "  role: service\n  templates: [{path: spec.template}]\n"
+      "---\napiVersion: mlgate.dev/v1\nkind: Accelerators\nmetadata: {name: more}\nspec:\n  resources: [{name: a.b/c}]\n";
+  const mg_str batch = MG_S("batch"), job = MG_S("Job"), device = MG_S("a.b/c"), gpu = MG_S("nvidia.com/gpu");
+  (void)state;
+  struct mg_snapshot *tables = beside(NULL, NULL), *same = beside(tables, NULL), *own = beside(tables, other);
+  assert_int_equal(mg_snapshot_kinds(same)->count, mg_snapshot_kinds(tables)->count);
+  assert_int_equal(mg_snapshot_kinds(own)->count, mg_snapshot_kinds(tables)->count);
+  assert_int_equal(mg_kind_find(mg_snapshot_kinds(tables), batch, MG_S("v1"), job)->role, MG_ROLE_BATCH);
+  mg_snapshot_unref(tables);
+  assert_int_equal(mg_kind_find(mg_snapshot_kinds(same), batch, MG_S("v1"), job)->role, MG_ROLE_BATCH);
+  assert_int_equal(mg_kind_find(mg_snapshot_kinds(own), batch, MG_S("v1"), job)->role, MG_ROLE_SERVICE);
+  assert_non_null(mg_accelerator_of(mg_snapshot_accelerators(own), device));
+  assert_null(mg_accelerator_of(mg_snapshot_accelerators(same), device));
+  mg_snapshot_unref(own);
+  assert_non_null(mg_accelerator_of(mg_snapshot_accelerators(same), gpu));
+  mg_snapshot_unref(same);
+}
+
 /* Diagnostics that find no memory count all the same: what is wrong is never loaded. */
 static void no_memory_for_words(void **state) {
   (void)state;
@@ -659,6 +694,7 @@ int main(void) {
       cmocka_unit_test(nothing_dangerous),
       cmocka_unit_test(what_is_loaded),
       cmocka_unit_test(cross_checks),
+      cmocka_unit_test(shared_tables),
       cmocka_unit_test(no_memory_for_words),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -273,8 +273,25 @@ static uint64_t content_of(const struct mg_source *sources, size_t count) {
   return hash;
 }
 
+/* What was compiled is shared; the rows are copied, since a file's may take the place of one. Lists of accelerators never change:
+ * what extends one makes another. */
+static void take_tables(struct mg_snapshot *s, struct mg_snapshot *tables) {
+  uint32_t count = tables->kinds.count;
+  struct mg_kind_row *rows = MG_NEW_N(&s->arena, struct mg_kind_row, count + 1);
+  if (!rows) return;
+  memcpy(rows, tables->kinds.rows, count * sizeof *rows);
+  s->kinds = (struct mg_kind_table){rows, count, count + 1};
+  s->accelerators = tables->accelerators;
+  s->tables = mg_snapshot_ref(tables);
+}
+
 int mg_snapshot_new(struct mg_snapshot **ret, mg_rule_types types, const struct mg_source *sources, size_t count,
                     struct mg_diags *diags, struct mg_err *err) {
+  return mg_snapshot_new_beside(ret, NULL, types, sources, count, diags, err);
+}
+
+int mg_snapshot_new_beside(struct mg_snapshot **ret, struct mg_snapshot *tables, mg_rule_types types,
+                           const struct mg_source *sources, size_t count, struct mg_diags *diags, struct mg_err *err) {
   *ret = NULL;
   struct mg_snapshot *s = calloc(1, sizeof *s);
   if (s) s->context = mg_context_new();
@@ -287,7 +304,8 @@ int mg_snapshot_new(struct mg_snapshot **ret, mg_rule_types types, const struct 
   mg_arena_init(&s->arena, SNAPSHOT_ARENA, 0);
   struct loader l = {.to = {s, {.diags = diags, .arena = &s->arena, .owner = &s->patterns}, types}};
   l.end = &l.first;
-  take_built_in(&l);
+  if (tables) take_tables(s, tables);
+  else take_built_in(&l);
   for (int pack = 0; pack < 2; pack++)
     for (size_t i = 0; i < count; i++)
       if (sources[i].pack == pack) take_file(&l, &sources[i], false);

@@ -80,6 +80,9 @@ struct mg_source {
  * may be there either way. */
 int mg_snapshot_new(struct mg_snapshot **ret, mg_rule_types types, const struct mg_source *sources, size_t count,
                     struct mg_diags *diags, struct mg_err *err);
+/* The same for who loads many: with the tables of `tables`, which was loaded from no files, instead of reading them anew. */
+int mg_snapshot_new_beside(struct mg_snapshot **ret, struct mg_snapshot *tables, mg_rule_types types,
+                           const struct mg_source *sources, size_t count, struct mg_diags *diags, struct mg_err *err);
 struct mg_snapshot *mg_snapshot_ref(struct mg_snapshot *snapshot);
 void mg_snapshot_unref(struct mg_snapshot *snapshot); /* NULL is fine */
 static inline void mg_snapshot_unrefp(struct mg_snapshot **snapshot) {

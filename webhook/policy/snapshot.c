@@ -26,6 +26,7 @@ void mg_snapshot_unref(struct mg_snapshot *s) {
   } else {
     mg_pattern_owner_free(&s->patterns);
     mg_arena_fini(&s->arena);
+    mg_snapshot_unref(s->tables);
   }
   free(s);
 }

@@ -25,6 +25,7 @@ struct mg_index {
 struct mg_snapshot {
   atomic_uint refs;
   struct mg_snapshot *base; /* NULL: it was loaded, and what is below is its own */
+  struct mg_snapshot *tables; /* NULL: it has read the built-in ones itself */
   struct mg_arena arena;
   struct mg_pattern_owner patterns;
   struct mg_kind_table kinds;
