@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
 """What the pages say is there: links and their anchors, files, commands and their options, variables, targets, metrics and
-alerts. Generated pages are up to date, policies in them load, blocks marked `sh run` do what is printed below. Speaks TAP."""
+alerts. Generated pages are up to date, policies in them load. What their commands do is for pages.py. Speaks TAP."""
 import fnmatch
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -103,7 +102,7 @@ def called(text):
 
 def command_lines(page, known):
     text = read(page)
-    code = [body for info, body in blocks(text) if info.split(" ")[0] in ("", "sh", "yaml")]
+    code = [body for info, body in blocks(text) if info in ("", "sh", "console", "yaml")]
     count = 0
     for part in code + inline(text):
         for words in called(part):
@@ -130,7 +129,7 @@ def variables(page, known):
 
 def targets(page, known):
     text = read(page)
-    for code in [body for info, body in blocks(text) if info.startswith("sh")] + inline(text):
+    for code in [body for info, body in blocks(text) if info in ("sh", "console")] + inline(text):
         for name in re.findall(r"(?:^|&& |[A-Z]+=\S+ )make ([a-z][a-z0-9-]*)", code, re.M):
             expect(name in known, f"make {name}: no such target")
 
@@ -175,32 +174,6 @@ def generated(folder):
         TAP.check(f"docs/{name} is what the program says; else: make docs", same)
 
 
-def clone(folder):
-    """The tree without what was built, with mlgate in the PATH."""
-    tree = os.path.join(folder, "tree")
-    shutil.copytree(TOP, tree, ignore=shutil.ignore_patterns("build", ".git", "__pycache__"), symlinks=True)
-    os.makedirs(os.path.join(folder, "bin"))
-    os.symlink(MLGATE, os.path.join(folder, "bin/mlgate"))
-    return tree, {"PATH": f"{folder}/bin:{os.environ['PATH']}", "HOME": folder}
-
-
-def marked(page):
-    """[commands, what they print or None] of the blocks that are to be run."""
-    found, all_blocks = [], blocks(read(page))
-    for at, (info, body) in enumerate(all_blocks):
-        if info == "sh run":
-            after = all_blocks[at + 1] if at + 1 < len(all_blocks) else ("", "")
-            found.append([body, after[1] if after[0] == "text" else None])
-    return found
-
-
-def runs(commands_, printed, tree, env):
-    done = subprocess.run(["bash", "-euc", commands_], cwd=tree, env=environment(env), stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=120 * SLOW, check=False)
-    expect(done.returncode == 0, f"{commands_}: exit {done.returncode}\n{done.stdout}")
-    expect(printed is None or done.stdout == printed, f"{commands_}prints\n{done.stdout}and not\n{printed}")
-
-
 def main():
     known = commands()
     makefile = set(re.findall(r"^([a-z][a-z0-9 -]*):(?!=)", read("Makefile"), re.M))
@@ -212,8 +185,6 @@ def main():
     with tempfile.TemporaryDirectory(prefix="mlgate-docs-") as folder:
         os.mkdir(os.path.join(folder, "pages"))
         generated(os.path.join(folder, "pages"))
-        tree, env = clone(folder)
-        ran = 0
         for page in every:
             for test, *args in ((links,), (files,), (variables, known), (targets, makefile), (metrics,)):
                 TAP.run(f"{page}: {test.__name__}", test, page, *args)
@@ -221,10 +192,7 @@ def main():
             TAP.run(f"{page}: command lines", lambda p=page, c=counts: c.update(lines=command_lines(p, known)))
             TAP.run(f"{page}: policies load", lambda p=page, c=counts: c.update(shown=policies(p, folder)))
             lines, shown = lines + counts.get("lines", 0), shown + counts.get("shown", 0)
-            for number, (text, printed) in enumerate(marked(page), 1):
-                TAP.run(f"{page}: block {number} does what it says", runs, text, printed, tree, env)
-                ran += 1
-    TAP.check("command lines, policies and blocks were found", lines > 40 and shown >= 1 and ran >= 2, (lines, shown, ran))
+    TAP.check("command lines and policies were found", lines > 40 and shown >= 1, (lines, shown))
     TAP.finish()
 
 
