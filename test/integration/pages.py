@@ -20,21 +20,29 @@ FIRST = ("README.md", "docs/getting-started.md")  # the pages that install it; t
 GENERATED = ("docs/options.md", "docs/policies.md", "docs/reference.md", "docs/rules.md", "docs/workloads.md", "docs/benchmarks.md")
 FENCE = re.compile(r"^```([^\n`]*)\n(.*?)^```$", re.M | re.S)
 COMMAND = re.compile(r"^(\$ |(sudo |! )?(mlgate|build/mlgate|make|kubectl|helm|git|curl|podman) )", re.M)
+CLUSTER = re.compile(r"(^|[|;&!] *)(kubectl|helm) ", re.M)  # must never be run here: it could be somebody's
 FAILED, ENDED = "\x1d", "\x1e"
 
-# Commands that need more than this machine: the page, how the line begins, and why.
+# Commands that need more than this machine: the page, how the line begins from which on a block is left out, and why.
 NOT_RUN = (
     ("README.md", "make test", "is what runs this"),
     ("docs/release.md", "make reproducible", "builds all of it twice; .ci/run does"),
+    ("manifests/README.md", "overlay=manifests/overlays/cert-manager",
+     "needs cert-manager's controller; test/e2e/cases/variants_test.go applies it beside cert-manager's definitions"),
     ("docs/commands.md", "mlgate scan", "asks a cluster: test/e2e/cases/scan_test.go and test/integration/scan.py"),
 )
 # Sections that are followed on a real control plane: the page, the heading, the file and the case of `make e2e`.
 FOLLOWED = (
     ("manifests/README.md", "With certificates of mlgate's own", "installed_test.go", "TestInstallation"),
     ("manifests/README.md", "With Helm", "installed_test.go", "TestInstallation"),
+    ("manifests/README.md", "Registries", "need_test.go", "pullSecretsAllowed"),
     ("manifests/README.md", "Trying it", "installed_test.go", "TestInstallation"),
     ("manifests/README.md", "Changing what is installed", "installed_test.go", "TestInstallation"),
     ("manifests/README.md", "Uninstalling", "installed_test.go", "TestInstallation"),
+    ("docs/operations.md", "One workload must run now", "need_test.go", "inNeed"),
+    ("docs/operations.md", "A policy is wrong", "need_test.go", "inNeed"),
+    ("docs/operations.md", "All policies are in doubt", "need_test.go", "inNeed"),
+    ("docs/operations.md", "mlgate does not answer", "need_test.go", "inNeed"),
 )
 
 
@@ -87,35 +95,28 @@ def steps(text):
 
 # --- what is not run here -----------------------------------------------------------------------------------------------
 
-def lines(commands):
-    """Commands without their ends of lines, for those that are taken over several."""
-    return re.findall(r"(?:[^\n]*\\\n)*[^\n]*\n", commands)
-
-
 def without(page, step, used):
-    """The commands but those of NOT_RUN."""
-    kept = ""
-    for line in lines(step.commands):
-        rows = [row for row in NOT_RUN if row[0] == page and line.startswith(row[1])]
-        used.update(rows)
-        kept += "" if rows else line
-    return kept
+    """The commands as far as NOT_RUN lets them."""
+    for row in NOT_RUN:
+        begin = ("\n" + step.commands).find("\n" + row[1])
+        if page == row[0] and begin >= 0:
+            used.add(row)
+            return step.commands[:begin]
+    return step.commands
 
 
 def followed(page, step, used):
-    """Whether `make e2e` runs it: its section, or one that has the same commands word by word."""
-    for row in FOLLOWED:
-        same = page == row[0] and step.heading == row[1]
-        if same or step.commands in read(row[0]) and step.commands.startswith("overlay="):
-            used.add(row)
-            return same or page != row[0]
-    return False
+    """Whether `make e2e` runs it: its section, or on another page a section with the same commands."""
+    own = [row for row in FOLLOWED if (page, step.heading) == row[:2]]
+    used.update(own)
+    return bool(own) or any(page != row[0] and CLUSTER.search(step.commands) and step.commands in read(row[0]) for row in FOLLOWED)
 
 
 def case_exists(page, heading, name, case):
     text = read(f"test/e2e/cases/{name}")
     expect(f"func {case}(" in text, f"no {case} in {name}")
-    expect(f'"{heading}"' in text and f"/{page}\"" in text, f"{name} does not follow {heading} of {page}")
+    expect(f'"{heading}"' in text, f"{name} does not follow {heading}")
+    expect(f"/{page}\"" in text + read("test/e2e/cases/installed_test.go"), f"nobody reads {page}")
 
 
 # --- what is run --------------------------------------------------------------------------------------------------------
@@ -146,7 +147,7 @@ class Reader:
         who = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in
                (("NAME", "somebody"), ("EMAIL", "somebody@example.com"))}
         return environment({"PATH": ":".join(([own] if os.path.isdir(own) else []) + path), "HOME": self.home,
-                            "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null", "SHARED": self.folder, **who})
+                            "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null", "KUBECONFIG": "/dev/null", **who})
 
     def follow(self, page, commands):
         """What each of the commands prints in one shell; FAILED is in it where a command failed."""
@@ -189,8 +190,8 @@ def one_page(page, reader, used):
     text = read(page)
     here = [step for step in steps(text) if not followed(page, step, used)]
     run = [(step, commands) for step in here for commands in [without(page, step, used)] if commands]
-    elsewhere = [step for step, _ in run if COMMAND.match(step.commands) and re.match("(! )?(kubectl|helm) ", step.commands)]
-    expect(not elsewhere, f"needs a cluster, and no case follows it: {[step.commands for step in elsewhere]}")
+    elsewhere = [commands for _, commands in run if CLUSTER.search(commands)]
+    expect(not elsewhere, f"needs a cluster, and no case follows it: {elsewhere}")
     if not run:
         return 0
     said = reader.follow(page, [commands for _, commands in run])
