@@ -147,6 +147,41 @@ def metrics(page):
     expect(named <= alerts, f"no such alert: {sorted(named - alerts)}")
 
 
+def numbers(text):
+    """1 to 3 and 7: 1, 2, 3, 7."""
+    for first, last in re.findall(r"(\d+)(?: to (\d+))?", text):
+        yield from range(int(first), int(last or first) + 1)
+
+
+def tested(row, known):
+    """The last cell of a threat names tests that there are, or says none where nothing is done."""
+    cells = [cell.strip() for cell in row.strip("|").split(" | ")]
+    done, where = cells[-2], cells[-1]
+    if where == "none":
+        expect(done == "Nothing can be done here", f"not tested: {done}")
+        return
+    attacks = {int(number) for number in re.findall(r'^    \((\d+), "', read("test/abuse/abuse.py"), re.M)}
+    named = 0
+    for word, rows in re.findall(r"`([^`]+)`((?: rows? [\d, to and]+)?)", where):
+        missing = set(numbers(rows)) - attacks
+        expect(not missing, f"test/abuse has no row {sorted(missing)}")
+        expect((word == "test/abuse") == bool(rows), f"`{word}`: which of its rows?")
+        if word.startswith("make "):
+            expect(word[5:] in known, f"no such target: {word}")
+        else:
+            expect(word.startswith("Mlgate") or os.path.exists(os.path.join(TOP, word)), f"no such test: {word}")
+            expect(not word.endswith(".py") or os.access(os.path.join(TOP, word), os.X_OK), f"not run by any suite: {word}")
+        named += not word.startswith("Mlgate")
+    expect(named, f"no test: {where}")
+
+
+def threats(known):
+    rows = re.findall(r"^\|(?! *\|| threat|---).*\|$", read("docs/security.md"), re.M)
+    TAP.check("there are threats", len(rows) > 24 and [row.split(" ")[1] for row in rows[:18]] == [str(n) for n in range(1, 19)], rows)
+    for row in rows:
+        TAP.run(f"docs/security.md: {row.split(' | ')[0][2:60]}: where it is tested", tested, row, known)
+
+
 def policies(page, folder):
     """Policies that are shown can be loaded."""
     count = 0
@@ -181,6 +216,7 @@ def main():
     TAP.check("commands and targets are known", len(known) > 10 and len(makefile) > 20 and "--policies" in known["check"])
     every = pages()
     TAP.check("there are pages", "README.md" in every and len(every) > 12, every)
+    threats(makefile)
     lines = shown = 0
     with tempfile.TemporaryDirectory(prefix="mlgate-docs-") as folder:
         os.mkdir(os.path.join(folder, "pages"))
