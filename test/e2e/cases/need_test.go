@@ -19,6 +19,19 @@ func bert(t *testing.T, what, wanted string) {
 	})
 }
 
+// oldOnesEnded waits for the end of servers that a rollout has replaced: they answer for a while.
+func oldOnesEnded(t *testing.T) {
+	t.Helper()
+	eventually(t, 40*time.Second, "the old servers end", func() error {
+		for _, p := range servers(t) {
+			if p.DeletionTimestamp != nil {
+				return errors.New(p.Name)
+			}
+		}
+		return nil
+	})
+}
+
 // inNeed: each way past mlgate that the page about operations has is gone word by word, and back.
 func inNeed(t *testing.T, dir string, installing []block) {
 	page := blocks(t, "../../../docs/operations.md")
@@ -39,9 +52,11 @@ func inNeed(t *testing.T, dir string, installing []block) {
 	unanimous(t, "it denies again", denied)
 
 	follow(t, dir, page, "All policies are in doubt", "kubectl")
+	oldOnesEnded(t)
 	unanimous(t, "audited", let)
 	must(t, "", "-n", system, "set", "env", "deployment/mlgate", "MLGATE_DRY_RUN-")
 	must(t, "", "-n", system, "rollout", "status", "deployment/mlgate", "--timeout=60s")
+	oldOnesEnded(t)
 	unanimous(t, "not audited", denied)
 
 	follow(t, dir, page, "mlgate does not answer", "kubectl")
