@@ -5,19 +5,20 @@ what is printed, where "…" stands for anything, whole lines too. A command tha
 UPDATE=1 writes what was printed into the pages. Speaks TAP."""
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir)]
 from docs import pages, read  # noqa: E402
-from harness import MLGATE, SLOW, TOP, Tap, environment, expect  # noqa: E402
+from harness import BUILD, MLGATE, SLOW, TOP, Tap, environment, expect  # noqa: E402
 
 TAP = Tap()
 FIRST = ("README.md", "docs/getting-started.md")  # the pages that install it; the others have it
 GENERATED = ("docs/options.md", "docs/policies.md", "docs/reference.md", "docs/rules.md", "docs/workloads.md", "docs/benchmarks.md")
+CHANGES = "docs/architecture.md"  # compiles, for which pages_changes.py has a time of its own
 FENCE = re.compile(r"^```([^\n`]*)\n(.*?)^```$", re.M | re.S)
 COMMAND = re.compile(r"^(\$ |(sudo |! )?(mlgate|build/mlgate|make|kubectl|helm|git|curl|podman) )", re.M)
 CLUSTER = re.compile(r"(^|[|;&!] *)(kubectl|helm) ", re.M)  # must never be run here: it could be somebody's
@@ -57,7 +58,7 @@ class Step:
 
 
 def in_order():
-    return [*FIRST, *sorted(set(pages()) - set(FIRST + GENERATED))]
+    return [*FIRST, *sorted(set(pages()) - set(FIRST + GENERATED + (CHANGES,)))]
 
 
 def console(heading, body, start):
@@ -131,31 +132,31 @@ class Reader:
         shutil.copytree(TOP, self.origin, ignore=shutil.ignore_patterns("build", ".git", "__pycache__"), symlinks=True)
         for words in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "all"]):
             subprocess.run(["git", *words], cwd=self.origin, env=self.env(), check=True)
-        # The clone has its binary already: make takes it for the newest, and does all else.
-        self.write("bin/make", f'#!/bin/sh\nexec {shlex.quote(shutil.which("make"))} MAKE="$0" -o build/mlgate "$@"\n')
-
-    def write(self, name, text):
-        path = os.path.join(self.folder, name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(path, 0o755)
 
     def env(self):
         own = os.path.join(self.home, ".local/bin")
-        path = [os.path.join(self.folder, "bin"), os.environ["PATH"]]
         who = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in
                (("NAME", "somebody"), ("EMAIL", "somebody@example.com"))}
-        return environment({"PATH": ":".join(([own] if os.path.isdir(own) else []) + path), "HOME": self.home,
+        return environment({"PATH": ":".join(([own] if os.path.isdir(own) else []) + [os.environ["PATH"]]), "HOME": self.home,
+                            "MAKEFLAGS": f"-j2 -- CURDIR={TOP}",  # a part of the flags, by which make knows its objects again
                             "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null", "KUBECONFIG": "/dev/null", **who})
+
+    @staticmethod
+    def built(build):
+        """What is built already: objects that are newer than the clone."""
+        shutil.copytree(BUILD, os.path.join(build, "release"), ignore=shutil.ignore_patterns("unit", "fuzz", "torture"))
+        shutil.copy(MLGATE, os.path.join(build, "mlgate"))
+        now = time.time_ns()
+        for folder, _, files in os.walk(build):
+            for name in files:
+                os.utime(os.path.join(folder, name), ns=(now, now))
 
     def follow(self, page, commands):
         """What each of the commands prints in one shell; FAILED is in it where a command failed."""
         place = os.path.join(self.folder, page.replace("/", "-"))
         tree = os.path.join(place, "mlgate")
         subprocess.run(["git", "clone", "-q", self.origin, tree], env=self.env(), check=True)
-        os.mkdir(os.path.join(tree, "build"))
-        shutil.copy(MLGATE, os.path.join(tree, "build/mlgate"))
+        self.built(os.path.join(tree, "build"))
         script = f"trap 'printf \"\\035\"' ERR\n" + "".join(f"{text}printf '\\036'\n" for text in commands)
         done = subprocess.run(["bash", "-c", script], cwd=tree, env=self.env(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, timeout=200 * SLOW, check=False)
