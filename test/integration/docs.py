@@ -154,7 +154,7 @@ def numbers(text):
 
 
 def tested(row, known):
-    """The last cell of a threat names tests that there are, or says none where nothing is done."""
+    """The last cell of a threat or a failure names tests that there are, or says none where nothing is done."""
     cells = [cell.strip() for cell in row.strip("|").split(" | ")]
     done, where = cells[-2], cells[-1]
     if where == "none":
@@ -178,8 +178,10 @@ def tested(row, known):
 def threats(known):
     rows = re.findall(r"^\|(?! *\|| threat|---).*\|$", read("docs/security.md"), re.M)
     TAP.check("there are threats", len(rows) > 24 and [row.split(" ")[1] for row in rows[:18]] == [str(n) for n in range(1, 19)], rows)
-    for row in rows:
-        TAP.run(f"docs/security.md: {row.split(' | ')[0][2:60]}: where it is tested", tested, row, known)
+    failures = re.findall(r"^\|(?! what|---).*\|$", read("docs/operations.md").partition("## When something fails")[2], re.M)
+    TAP.check("there are failures", len(failures) > 9, failures)
+    for row in rows + failures:
+        TAP.run(f"{row.split(' | ')[0][2:60]}: where it is tested", tested, row, known)
 
 
 def policies(page, folder):
