@@ -199,6 +199,8 @@ func TestInstallation(t *testing.T) {
 	follow(t, dir, page, own, overlay)
 	tried(t, dir, page)
 	t.Run("policies are edited", policiesEdited)
+	t.Run("in need", func(t *testing.T) { inNeed(t, dir, page) })
+	t.Run("pull secrets", func(t *testing.T) { pullSecretsAllowed(t, dir, page) })
 	s := newStream(t)
 	for _, step := range []struct {
 		name string
@@ -230,6 +232,8 @@ func withHelm(t *testing.T, dir string, page []block, before map[string]bool) {
 	upgrade := regexp.MustCompile("(?m)^helm upgrade .*").FindString(section(t, page, "With Helm", "kubectl create namespace"))
 	s := newStream(t)
 	another(t, dir, upgrade+" --set image=registry.example/mlgate:9.9.9")
+	s.flawless(t)
+	follow(t, dir, page, "With Helm", "cp -r policies/baseline mine")
 	s.flawless(t)
 	s.end()
 	follow(t, dir, page, "Uninstalling", "helm")

@@ -38,7 +38,7 @@ func (c *Cluster) Shell(dir, lines string) Result {
 	cmd := exec.CommandContext(ctx, "sh", "-e")
 	var out, errs bytes.Buffer
 	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = dir, strings.NewReader(lines), &out, &errs
-	cmd.Env = []string{"PATH=" + c.Bin + ":" + os.Getenv("PATH"), "KUBECONFIG=" + c.kubeconfig("admin"), "HOME=" + filepath.Join(c.Dir, "home")}
+	cmd.Env = []string{"PATH=" + filepath.Join(dir, "build") + ":" + c.Bin + ":" + os.Getenv("PATH"), "KUBECONFIG=" + c.kubeconfig("admin"), "HOME=" + filepath.Join(c.Dir, "home")}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	err := cmd.Run()
