@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "app/schema.h"
+#include "base/ascii.h"
 #include "report/report.h"
 #include "rules/rules.h"
 
@@ -50,23 +51,19 @@ static const struct {
 } places[] = {{"FILE", take_files}, {"PATH", take_files}, {"DIR", take_dirs},        {"F", take_formats},
               {"RULE", take_rules}, {"KIND", take_kinds}, {"COMMAND", take_commands}};
 
-static bool is_lower(char c) {
-  return c >= 'a' && c <= 'z';
-}
-
-static bool is_letter(char c) {
-  return is_lower(c) || (c >= 'A' && c <= 'Z') || c == '_' || c == '-' || (c >= '0' && c <= '9');
+static bool is_word_char(char c) {
+  return mg_is_alnum(c) || c == '_' || c == '-';
 }
 
 /* "[RULE|workloads|FILE...]": what is written small is meant as it stands. */
 static void take_text(struct mg_choice *choice, const char *text) {
   for (const char *p = text; *p;) {
     const char *from = p;
-    while (is_letter(*p)) p++;
+    while (is_word_char(*p)) p++;
     mg_str word = {from, (size_t)(p - from)};
     if (word.n == 0)
       p++;
-    else if (is_lower(*word.p))
+    else if (mg_is_lower(*word.p))
       add(choice, word);
     for (size_t i = 0; word.n && i < sizeof places / sizeof *places; i++)
       if (mg_str_is(word, places[i].name)) places[i].take(choice);

@@ -6,6 +6,7 @@
 
 #include "app/command.h"
 #include "app/man.h"
+#include "base/ascii.h"
 #include "base/embedded.h"
 #include "base/utf8.h"
 
@@ -171,17 +172,13 @@ static void environment_section(struct mg_buf *out, const struct mg_command *com
   put_rows(out, NULL, page->environment);
 }
 
-static bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-
 /* "0 nothing denied, 1 denied." */
 static void exit_rows(struct mg_buf *out, mg_str text) {
   if (text.n && text.p[text.n - 1] == '.') text.n--;
   while (text.n) {
     size_t digits = 0, end = 0;
-    while (digits < text.n && is_digit(text.p[digits])) digits++;
-    while (end < text.n && !(text.p[end] == ',' && end + 2 < text.n && is_digit(text.p[end + 2]))) end++;
+    while (digits < text.n && mg_is_digit(text.p[digits])) digits++;
+    while (end < text.n && !(text.p[end] == ',' && end + 2 < text.n && mg_is_digit(text.p[end + 2]))) end++;
     mg_buf_printf(out, ".TP\n\\fB%.*s\\fR\n", (int)digits, text.p);
     size_t from = digits + (digits < end);
     put_paragraph(out, (mg_str){text.p + from, end - from});

@@ -2,6 +2,7 @@
 #include <openssl/evp.h>
 
 #include "app/manifests.h"
+#include "base/ascii.h"
 #include "base/utf8.h"
 #include "doc/yaml.h"
 
@@ -54,7 +55,7 @@ static mg_str key_of(struct mg_arena *arena, const struct mg_source *source, boo
   if (numbered) mg_buf_printf(&buf, "%05zu-", number);
   for (size_t i = name.n > KEY_MAX ? name.n - KEY_MAX : 0; i < name.n; i++) {
     char c = name.p[i];
-    bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+    bool good = mg_is_alnum(c) || c == '-' || c == '_' || c == '.';
     mg_buf_byte(&buf, good && !(c == '.' && buf.n == 0) ? c : '_');
   }
   if (!is_read(mg_buf_str(&buf))) mg_buf_lit(&buf, ".yaml");

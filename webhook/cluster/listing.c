@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "base/ascii.h"
 #include "doc/json.h"
 
 #define DEPTH 128
@@ -169,7 +170,7 @@ struct pages {
 static void put_escaped(struct mg_buf *out, const char *text) {
   for (; *text; text++) {
     unsigned char c = (unsigned char)*text;
-    bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || strchr("-._~", c);
+    bool plain = mg_is_alnum((char)c) || strchr("-._~", c);
     mg_buf_printf(out, plain ? "%c" : "%%%02X", c);
   }
 }

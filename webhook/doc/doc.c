@@ -1,5 +1,7 @@
 #include "doc/doc.h"
 
+#include "base/ascii.h"
+
 #define CELLS_MAX ((uint32_t)1 << 28)
 
 /* Stands for the cells of a doc that got no memory, so that every accessor may look at cell 0. Never written. */
@@ -124,10 +126,10 @@ static size_t pointer_step(char *end, mg_node step, bool first) {
   return n;
 }
 
-static bool is_plain_key(mg_str key) {
+bool mg_path_is_plain(mg_str key) {
   for (size_t i = 0; i < key.n; i++) {
-    char c = key.p[i], lower = (char)(c | 0x20);
-    if (!(lower >= 'a' && lower <= 'z') && !(c >= '0' && c <= '9') && c != '_' && c != '-') return false;
+    char c = key.p[i];
+    if (!mg_is_alnum(c) && c != '_' && c != '-') return false;
   }
   return key.n > 0;
 }
@@ -141,7 +143,7 @@ static size_t path_step(char *end, mg_node step, bool first) {
     put_back(end, &n, '[');
     return n;
   }
-  bool plain = is_plain_key(key);
+  bool plain = mg_path_is_plain(key);
   if (!plain) put_back(end, &n, ']'), put_back(end, &n, '"');
   for (size_t i = key.n; i-- > 0;) {
     put_back(end, &n, key.p[i]);

@@ -134,6 +134,7 @@ bool mg_equal(mg_node a, mg_node b);
 /* RFC 6901 pointer from `base` (itself "") or, with an absent base, from the root; spec.containers[0] form for people. */
 mg_str mg_pointer(struct mg_arena *arena, mg_node base, mg_node n);
 mg_str mg_path(struct mg_arena *arena, mg_node base, mg_node n);
+bool mg_path_is_plain(mg_str key); /* else it stands in brackets and quotes there */
 
 /* Where a person looks for it: the key of a member, the first character of an item or root; of a fresh cell, its nearest
  * parent that stands in the source. False for a review from the wire, with ret zeroed. */

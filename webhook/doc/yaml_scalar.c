@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/ascii.h"
 #include "base/buf.h"
 #include "base/utf8.h"
 
@@ -71,12 +72,8 @@ bool mg_yaml_is_bare_word(mg_str s) {
   return word && word->bare;
 }
 
-static bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-
 static unsigned digit_value(char c) {
-  if (is_digit(c)) return (unsigned)(c - '0');
+  if (mg_is_digit(c)) return (unsigned)(c - '0');
   char lower = (char)(c | 0x20);
   return lower >= 'a' && lower <= 'f' ? (unsigned)(lower - 'a' + 10) : 16;
 }
@@ -120,7 +117,7 @@ static bool parse_whole(mg_str s, bool *minus, uint64_t *ret) {
 }
 
 static size_t skip_digits(mg_str s, size_t at) {
-  while (at < s.n && is_digit(s.p[at])) at++;
+  while (at < s.n && mg_is_digit(s.p[at])) at++;
   return at;
 }
 
@@ -166,7 +163,7 @@ static void shortest(double number, bool single, struct decimal *ret) {
   ret->minus = *p == '-';
   ret->count = 0;
   for (; p < e; p++)
-    if (is_digit(*p) && ret->count < (int)sizeof(ret->digits)) ret->digits[ret->count++] = *p;
+    if (mg_is_digit(*p) && ret->count < (int)sizeof(ret->digits)) ret->digits[ret->count++] = *p;
   while (ret->count > 1 && ret->digits[ret->count - 1] == '0') ret->count--;
 }
 
@@ -256,7 +253,7 @@ static int set_whole(struct mg_arena *arena, mg_str value, bool minus, uint64_t 
 /* In a float that begins with a point Go wants underscores between digits; elsewhere go-yaml drops them all. */
 static bool underscores_fit(mg_str s) {
   for (size_t i = 0; i < s.n; i++)
-    if (s.p[i] == '_' && (i == 0 || i + 1 == s.n || !is_digit(s.p[i - 1]) || !is_digit(s.p[i + 1]))) return false;
+    if (s.p[i] == '_' && (i == 0 || i + 1 == s.n || !mg_is_digit(s.p[i - 1]) || !mg_is_digit(s.p[i + 1]))) return false;
   return true;
 }
 
@@ -298,14 +295,14 @@ static int resolve_plain(struct mg_arena *arena, mg_str value, struct mg_yaml_sc
   }
   *ret = (struct mg_yaml_scalar){.kind = MG_STRING, .text = value};
   char c = value.p[0];
-  if (!is_digit(c) && c != '-' && c != '+' && c != '.') return 0;
+  if (!mg_is_digit(c) && c != '-' && c != '+' && c != '.') return 0;
   int code = resolve_number(arena, value, ret);
   if (code == 0) *ret = (struct mg_yaml_scalar){.kind = MG_STRING, .text = value};
   return code < 0 ? code : 0;
 }
 
 static int base64_value(char c) {
-  if (is_digit(c)) return c - '0' + 52;
+  if (mg_is_digit(c)) return c - '0' + 52;
   if (c >= 'A' && c <= 'Z') return c - 'A';
   if (c >= 'a' && c <= 'z') return c - 'a' + 26;
   return c == '+' ? 62 : c == '/' ? 63 : -1;

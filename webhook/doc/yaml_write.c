@@ -2,6 +2,7 @@
 
 #include <strings.h>
 
+#include "base/ascii.h"
 #include "base/utf8.h"
 
 /* A key may be written without "? " only up to 1024 characters. */
@@ -17,10 +18,6 @@ static void put_spaces(struct mg_buf *buf, size_t n) {
 
 /* ---- strings ---- */
 
-static bool is_letter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
 /* What some reader takes for a boolean or null; everything else of that kind does not begin with a letter. */
 static bool is_word(mg_str s) {
   static const char *const words[] = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"};
@@ -32,10 +29,10 @@ static bool is_word(mg_str s) {
 /* May stand without quotes. Narrower than YAML, so that nobody has to know its fine print. */
 static bool is_plain(mg_str s) {
   static const char others[] = "_./-@=+,()$;'%<> :";
-  if (s.n == 0 || !(is_letter(s.p[0]) || s.p[0] == '_' || s.p[0] == '/')) return false;
+  if (s.n == 0 || !(mg_is_letter(s.p[0]) || s.p[0] == '_' || s.p[0] == '/')) return false;
   for (size_t i = 0; i < s.n; i++) {
     char c = s.p[i];
-    if (is_letter(c) || (c >= '0' && c <= '9')) continue;
+    if (mg_is_letter(c) || (c >= '0' && c <= '9')) continue;
     if (!c || !strchr(others, c)) return false;
     if ((c == ' ' || c == ':') && i + 1 == s.n) return false;
     if (c == ':' && s.p[i + 1] == ' ') return false;

@@ -95,8 +95,8 @@ uint16_t mg_http_port_plain(const struct mg_http_server *server);
 /* Requests at the TLS port that have a request line and no complete answer yet. */
 size_t mg_http_in_flight(const struct mg_http_server *server);
 
-/* Not ready from now on, and every answer ends its connection; serves on for grace_ms (until nobody sends us new connections), then accepts no more,
- * and waits at most limit_ms for what is in flight. True: nothing was lost. mg_http_stop comes next. */
+/* Not ready from now on, and every answer ends its connection. Serves on for grace_ms (until nobody sends us new connections),
+ * then accepts no more, and waits at most limit_ms for what is in flight. True: nothing was lost. mg_http_stop comes next. */
 bool mg_http_drain(struct mg_http_server *server, int64_t grace_ms, int64_t limit_ms);
 
 /* Ends all connections and frees the server; NULL is fine. */

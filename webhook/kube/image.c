@@ -1,34 +1,24 @@
 #include "kube/image.h"
 
+#include "base/ascii.h"
+
 #define LONGEST_REFERENCE 1024
 #define LONGEST_PATH 255
 #define LONGEST_TAG 128
-
-static bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-
-static bool is_lower(char c) {
-  return c >= 'a' && c <= 'z';
-}
 
 static bool is_upper(char c) {
   return c >= 'A' && c <= 'Z';
 }
 
-static bool is_alnum(char c) {
-  return is_digit(c) || is_lower(c) || is_upper(c);
-}
-
 static bool all_hex(mg_str s) {
   for (size_t i = 0; i < s.n; i++)
-    if (!is_digit(s.p[i]) && !(s.p[i] >= 'a' && s.p[i] <= 'f')) return false;
+    if (!mg_is_digit(s.p[i]) && !(s.p[i] >= 'a' && s.p[i] <= 'f')) return false;
   return true;
 }
 
 static bool is_port(mg_str s) {
   for (size_t i = 0; i < s.n; i++)
-    if (!is_digit(s.p[i])) return false;
+    if (!mg_is_digit(s.p[i])) return false;
   return s.n > 0;
 }
 
@@ -38,7 +28,7 @@ static bool is_literal_domain(mg_str s) {
   if (end == s.n || end < 2) return false;
   for (size_t i = 1; i < end; i++) {
     char c = s.p[i];
-    if (!is_digit(c) && c != ':' && !((c | 32) >= 'a' && (c | 32) <= 'f')) return false;
+    if (!mg_is_digit(c) && c != ':' && !((c | 32) >= 'a' && (c | 32) <= 'f')) return false;
   }
   mg_str rest = mg_str_from(s, end + 1);
   return rest.n == 0 || (rest.p[0] == ':' && is_port(mg_str_from(rest, 1)));
@@ -51,7 +41,7 @@ static bool is_domain(mg_str s) {
   if (colon < s.n && !is_port(mg_str_from(s, colon + 1))) return false;
   for (size_t i = 0, begin = 0; i <= colon; i++) {
     if (i < colon && s.p[i] != '.') {
-      if (!is_alnum(s.p[i]) && s.p[i] != '-') return false;
+      if (!mg_is_alnum(s.p[i]) && s.p[i] != '-') return false;
       continue;
     }
     if (i == begin || s.p[begin] == '-' || s.p[i - 1] == '-') return false;
@@ -73,11 +63,11 @@ static bool is_component(mg_str s) {
   size_t i = 0;
   for (;;) {
     size_t begin = i;
-    while (i < s.n && (is_lower(s.p[i]) || is_digit(s.p[i]))) i++;
+    while (i < s.n && (mg_is_lower(s.p[i]) || mg_is_digit(s.p[i]))) i++;
     if (i == begin) return false;
     if (i == s.n) return true;
     begin = i;
-    while (i < s.n && !is_lower(s.p[i]) && !is_digit(s.p[i])) i++;
+    while (i < s.n && !mg_is_lower(s.p[i]) && !mg_is_digit(s.p[i])) i++;
     if (!is_separator((mg_str){s.p + begin, i - begin})) return false;
   }
 }
@@ -94,7 +84,7 @@ static bool is_path(mg_str s) {
 static bool is_tag(mg_str s) {
   if (s.n == 0 || s.n > LONGEST_TAG || s.p[0] == '.' || s.p[0] == '-') return false;
   for (size_t i = 0; i < s.n; i++)
-    if (!is_alnum(s.p[i]) && s.p[i] != '_' && s.p[i] != '.' && s.p[i] != '-') return false;
+    if (!mg_is_alnum(s.p[i]) && s.p[i] != '_' && s.p[i] != '.' && s.p[i] != '-') return false;
   return true;
 }
 

@@ -1,13 +1,11 @@
 #include "kube/name.h"
 
+#include "base/ascii.h"
+
 enum { LABEL_MAX = 63, SUBDOMAIN_MAX = 253 };
 
 static bool is_low(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
-static bool is_any(char c) {
-  return is_low(c) || (c >= 'A' && c <= 'Z');
+  return mg_is_lower(c) || mg_is_digit(c);
 }
 
 /* Letters and digits, at both ends nothing else, between them also `inner`. */
@@ -19,7 +17,7 @@ static bool is_word(mg_str s, bool (*letter)(char), mg_str inner) {
 }
 
 bool mg_name_is_label_value(mg_str s) {
-  return s.n == 0 || (s.n <= LABEL_MAX && is_word(s, is_any, MG_S("-_.")));
+  return s.n == 0 || (s.n <= LABEL_MAX && is_word(s, mg_is_alnum, MG_S("-_.")));
 }
 
 bool mg_name_is_dns_label(mg_str s) {

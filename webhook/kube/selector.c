@@ -2,11 +2,9 @@
 
 #include "doc/decode.h"
 #include "doc/yaml.h"
+#include "kube/name.h"
 
-#define LABEL_MAX 63   /* bytes of a label value, or of the name part of a key */
-#define PREFIX_MAX 253 /* bytes of a key's DNS prefix */
-#define SHOWN 64       /* bytes of a wrong word in a message */
-
+#define SHOWN 64 /* bytes of a wrong word in a message */
 #define YAML_BOOL "is a boolean in YAML 1.1; quote it"
 
 struct operator {
@@ -49,40 +47,6 @@ struct reader {
   struct mg_err *err;
 };
 
-static bool is_alnum(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
-/* Letters and digits at both ends; between them also what `inner` holds. */
-static bool is_word(mg_str s, size_t max, const char *inner) {
-  if (s.n == 0 || s.n > max || !is_alnum(s.p[0]) || !is_alnum(s.p[s.n - 1])) return false;
-  for (size_t i = 0; i < s.n; i++)
-    if (!is_alnum(s.p[i]) && mg_str_find(mg_str_of(inner), s.p[i]) == strlen(inner)) return false;
-  return true;
-}
-
-static bool is_label_value(mg_str s) {
-  return s.n == 0 || is_word(s, LABEL_MAX, "-_.");
-}
-
-static bool is_dns_name(mg_str s) {
-  if (s.n > PREFIX_MAX) return false;
-  for (size_t i = 0; i < s.n; i++)
-    if (s.p[i] >= 'A' && s.p[i] <= 'Z') return false;
-  for (;;) {
-    size_t dot = mg_str_find(s, '.');
-    if (!is_word((mg_str){s.p, dot}, PREFIX_MAX, "-")) return false;
-    if (dot == s.n) return true;
-    s = (mg_str){s.p + dot + 1, s.n - dot - 1};
-  }
-}
-
-static bool is_label_key(mg_str s) {
-  size_t slash = mg_str_find(s, '/');
-  if (slash == s.n) return is_word(s, LABEL_MAX, "-_.");
-  return is_dns_name((mg_str){s.p, slash}) && is_word(mg_str_from(s, slash + 1), LABEL_MAX, "-_.");
-}
-
 static mg_str shown(mg_str s) {
   return (mg_str){s.p, s.n < SHOWN ? s.n : SHOWN};
 }
@@ -105,7 +69,7 @@ static int out_of_memory(const struct reader *r) {
 static int read_value(const struct reader *r, mg_node n, mg_str *ret) {
   if (mg_yaml_is_bare_bool(n)) return invalid_text(r, n, YAML_BOOL);
   if (!mg_is(n, MG_STRING)) return invalid(r, n, "a label value must be a string; quote it");
-  if (!is_label_value(mg_text(n))) return invalid_text(r, n, "is not a label value");
+  if (!mg_name_is_label_value(mg_text(n))) return invalid_text(r, n, "is not a label value");
   *ret = mg_text(n);
   return 0;
 }
@@ -157,7 +121,7 @@ static int read_expression(const struct reader *r, mg_node n, struct requirement
   if (!key.at) return invalid(r, n, "an item of matchExpressions lacks \"key\"");
   if (mg_yaml_is_bare_bool(key)) return invalid_text(r, key, YAML_BOOL);
   if (!mg_is(key, MG_STRING)) return invalid(r, key, "a label key must be a string");
-  if (!is_label_key(mg_text(key))) return invalid_text(r, key, "is not a label key");
+  if (!mg_name_is_label_key(mg_text(key))) return invalid_text(r, key, "is not a label key");
   ret->key = mg_text(key);
   if (!operator.at) return invalid(r, n, "an item of matchExpressions lacks \"operator\"");
   code = read_operator(r, operator, &ret->op);
@@ -173,7 +137,7 @@ static int read_label(const struct reader *r, mg_node key, struct requirement *r
   mg_str *value = MG_NEW(r->arena, mg_str);
   if (!value) return out_of_memory(r);
   if (mg_yaml_is_bare_bool(key)) return invalid_text(r, key, YAML_BOOL);
-  if (!is_label_key(mg_text(key))) return invalid_text(r, key, "is not a label key");
+  if (!mg_name_is_label_key(mg_text(key))) return invalid_text(r, key, "is not a label key");
   *ret = (struct requirement){.op = &operators[0], .key = mg_text(key), .values = value, .count = 1};
   return read_value(r, mg_value(key), value);
 }

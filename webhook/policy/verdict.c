@@ -19,20 +19,12 @@ static mg_str join_pointer(struct mg_arena *arena, mg_str head, const mg_str *mo
   return mg_buf_str(&buf);
 }
 
-static bool plain_key(mg_str key) {
-  for (size_t i = 0; i < key.n; i++) {
-    char c = key.p[i];
-    if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-')) return false;
-  }
-  return key.n > 0;
-}
-
 static mg_str join_path(struct mg_arena *arena, mg_str head, const mg_str *more) {
   struct mg_buf buf;
   mg_buf_init(&buf, arena, SIZE_MAX);
   mg_buf_put(&buf, head);
   for (int i = 0; i < MG_WHERE_KEYS && more[i].p; i++) {
-    bool plain = plain_key(more[i]);
+    bool plain = mg_path_is_plain(more[i]);
     if (plain && buf.n) mg_buf_byte(&buf, '.');
     if (!plain) mg_buf_lit(&buf, "[\"");
     mg_buf_put(&buf, more[i]);

@@ -2,14 +2,12 @@
  * tokens, passwords in URLs. Too much hidden is a blemish, too little is a leak: whatever is called like a secret goes. */
 #include "registry/weights_parts.h"
 
+#include "base/ascii.h"
+
 #define HIDDEN "***"
 
 static bool is_blank(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\v' || c == '\f';
-}
-
-static bool is_alnum(char c) {
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
 static bool is_quote(char c) {
@@ -182,7 +180,7 @@ static bool is_hub_token(mg_str s) {
   static const char *const plain[] = {"hub", "transfer", "xet", "api", "home", "cache", "model", "token", "file", "path"};
   size_t n = 3;
   if (!mg_str_starts(s, MG_S("hf_"))) return false;
-  while (n < s.n && is_alnum(s.p[n])) n++;
+  while (n < s.n && mg_is_alnum(s.p[n])) n++;
   for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
     if (n == 3 + strlen(plain[i]) && mg_weights_starts(mg_str_from(s, 3), plain[i])) return false;
   return n > 3;
@@ -195,17 +193,17 @@ static bool is_known_token(mg_str s) {
   for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
     size_t n = strlen(starts[i]), end = n;
     if (!mg_str_starts(s, mg_str_of(starts[i]))) continue;
-    while (end < s.n && (is_alnum(s.p[end]) || s.p[end] == '_' || s.p[end] == '-')) end++;
+    while (end < s.n && (mg_is_alnum(s.p[end]) || s.p[end] == '_' || s.p[end] == '-')) end++;
     if (end >= n + 10) return true;
   }
   return false;
 }
 
 static bool hide_token(struct scan *x) {
-  bool inside = x->at > 0 && is_alnum(x->s.p[x->at - 1]);
+  bool inside = x->at > 0 && mg_is_alnum(x->s.p[x->at - 1]);
   if (!is_hub_token(rest(x)) && (inside || !is_known_token(rest(x)))) return false;
   mg_buf_lit(x->out, HIDDEN);
-  while (x->at < x->s.n && (is_alnum(x->s.p[x->at]) || memchr("_-.", x->s.p[x->at], 3))) x->at++;
+  while (x->at < x->s.n && (mg_is_alnum(x->s.p[x->at]) || memchr("_-.", x->s.p[x->at], 3))) x->at++;
   return true;
 }
 

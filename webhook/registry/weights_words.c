@@ -1,9 +1,10 @@
 /* What a history command says. Builders wrap the lines of a Dockerfile in text of their own; what is judged and
  * shown is the line. */
+#include "base/ascii.h"
 #include "registry/weights_parts.h"
 
 static bool is_word_char(char c) {
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+  return mg_is_alnum(c) || c == '_';
 }
 
 static mg_str trimmed(mg_str s) {

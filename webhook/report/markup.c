@@ -1,5 +1,6 @@
 #include "report/markup.h"
 
+#include "base/ascii.h"
 #include "base/utf8.h"
 
 #define REPLACEMENT "\xEF\xBF\xBD"
@@ -14,10 +15,6 @@ static size_t next(const char *p, const char *end, bool *ret_good) {
   size_t n = mg_utf8_len(p, end);
   *ret_good = n && !is_odd(mg_utf8_point(p, n));
   return n ? n : 1;
-}
-
-static bool is_word(char c) {
-  return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
 }
 
 void mg_buf_markup(struct mg_buf *to, mg_str text) {
@@ -41,7 +38,7 @@ void mg_buf_markup(struct mg_buf *to, mg_str text) {
 static void percent(struct mg_buf *to, mg_str text, const char *kept) {
   for (size_t i = 0; i < text.n; i++) {
     char c = text.p[i];
-    if (is_word(c) || (c && strchr(kept, c))) mg_buf_byte(to, c);
+    if (mg_is_alnum(c) || (c && strchr(kept, c))) mg_buf_byte(to, c);
     else mg_buf_printf(to, "%%%02X", (unsigned)(unsigned char)c);
   }
 }
@@ -75,7 +72,7 @@ void mg_buf_markdown(struct mg_buf *to, mg_str text) {
     if (!good) mg_buf_lit(to, REPLACEMENT);
     else if (strchr("\\`*_{}[]<>|~&$", *p) || begins_address(text.p, p, end)) mg_buf_printf(to, "&#%d;", *p);
     else mg_buf_put(to, (mg_str){p, n});
-    if (good && strchr("@#!%~&$", *p) && end - p > 1 && (is_word(p[1]) || p[1] == '"')) mg_buf_lit(to, "<!-- -->");
+    if (good && strchr("@#!%~&$", *p) && end - p > 1 && (mg_is_alnum(p[1]) || p[1] == '"')) mg_buf_lit(to, "<!-- -->");
   }
 }
 
