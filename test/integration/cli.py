@@ -175,6 +175,38 @@ def report_to_a_file(folder):
         expect(json.load(file)["summary"]["denied"] == 1, "the file is another report")
 
 
+TEST = """\
+apiVersion: mlgate.dev/v1
+kind: Test
+metadata: {name: t}
+cases:
+- {name: c, object: fine.yaml, expect: {allowed: true}}
+"""
+
+
+def no_report_no_file(folder):
+    """Where policies are refused, an older report stays, and a new one is not made; else it is emptied before it is written."""
+    out, test = os.path.join(folder, "report"), os.path.join(folder, "case.test.yaml")
+    with open(test, "w", encoding="utf-8") as file:
+        file.write(TEST)
+    for command, of, judged in (("check", "json", "fine.yaml"), ("fix", "json", "fine.yaml"), ("check", "github", "fine.yaml"),
+                                ("test", "json", "case.test.yaml"), ("replay", "json", "fine.yaml")):
+        run = [command, "--policies", "bad-policy.yaml", "--format", f"{of}=report", judged]
+        harness.run(run, cwd=folder)
+        expect(not os.path.exists(out), f"{run}: a file is made")
+        with open(out, "w", encoding="utf-8") as file:
+            file.write("older " * 1000)
+        status, _, err = harness.run(run, cwd=folder)
+        with open(out, encoding="utf-8") as file:
+            expect(status == 2 and file.read() == "older " * 1000, f"{run}: the older report is lost; exit {status}: {err}")
+        run[2] = "policy.yaml"
+        harness.run(run, cwd=folder)
+        with open(out, encoding="utf-8") as file:
+            expect("older" not in file.read(), f"{run}: the older report is still there")
+        os.unlink(out)
+    os.unlink(test)
+
+
 def several_errors_at_once(folder):
     with open(os.path.join(folder, "many.yaml"), "w", encoding="utf-8") as file:
         file.write(POLICY.replace("gpuLimits: {}", "gpuLimits: {nonsense: 1, alsoNot: 2}") % "enforced")
@@ -206,7 +238,8 @@ def main():
         for args, wanted in STATUS:
             tap.run(f"check {' '.join(args)}: exit {wanted}", exit_status, folder, args, wanted)
         for test in (text_of_a_finding, json_of_a_finding, later_document, directory, skipped, broken_beside_others,
-                     warn_is_no_denial, stdin, report_to_a_file, several_errors_at_once, version, no_command):
+                     warn_is_no_denial, stdin, report_to_a_file, no_report_no_file, several_errors_at_once,
+                     version, no_command):
             tap.run(test.__name__.replace("_", " "), test, folder)
     tap.finish()
 

@@ -32,7 +32,7 @@ FNR == 1 { comment = 0; delete unmade }
     for (i = 1; i <= n; i++) unmade[list[i]] = 1
   }
   for (name in unmade) if (index(text, "mg_buf_init(&" name ",")) delete unmade[name]
-  if (text ~ /(^|[^a-z_])return([^a-z_]|$)/ || text ~ /^}/) {
+  if (text ~ /(^|[^a-z_])(return|continue|break|goto)([^a-z_]|$)/ || text ~ /^}/) {
     for (name in unmade) print where name " is freed here, and mg_buf_init has not made it"
     delete unmade
   }

@@ -1,6 +1,5 @@
 /* What became of the cases: for people, as JUnit, as JSON. */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <unistd.h>
 
@@ -269,8 +268,7 @@ static const struct form {
 struct mg_case_output {
   struct mg_case_output *next;
   const struct form *form;
-  const char *file;
-  int fd;
+  struct mg_output to;
 };
 
 static int unknown_form(struct mg_arena *arena, mg_str name, struct mg_err *err) {
@@ -286,18 +284,18 @@ static int open_output(struct mg_case_output **list, struct mg_arena *arena, con
   size_t equals = mg_str_find(name, '=');
   struct mg_case_output *out = MG_NEW(arena, struct mg_case_output);
   if (!out) return mg_err_set(err, MG_E_NOMEM, "out of memory");
-  *out = (struct mg_case_output){.next = *list, .file = equals < name.n ? spec + equals + 1 : NULL, .fd = STDOUT_FILENO};
+  const char *file = equals < name.n ? spec + equals + 1 : NULL;
+  *out = (struct mg_case_output){.next = *list};
   name.n = equals;
   for (size_t i = 0; i < FORMS; i++)
     if (mg_str_is(name, forms[i].name)) out->form = &forms[i];
   if (!out->form) return unknown_form(arena, name, err);
-  for (const struct mg_case_output *o = *list; o && !out->file; o = o->next)
-    if (!o->file)
+  for (const struct mg_case_output *o = *list; o && !file; o = o->next)
+    if (o->to.fd == STDOUT_FILENO)
       return mg_err_set(err, MG_E_USAGE, "--format: only one report can go to standard output; write --format %s=FILE",
                         out->form->name);
-  if (out->file && !*out->file) return mg_err_set(err, MG_E_USAGE, "--format: no file behind \"%s\"", spec);
-  if (out->file) out->fd = open(out->file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
-  if (out->fd < 0) return mg_err_set(err, MG_E_IO, "--format: %s: %s", out->file, strerror(errno));
+  if (file && !*file) return mg_err_set(err, MG_E_USAGE, "--format: no file behind \"%s\"", spec);
+  if (mg_output_open(&out->to, file) < 0) return mg_err_set(err, MG_E_IO, "--format: %s: %s", file, strerror(errno));
   *list = out;
   return 0;
 }
@@ -318,13 +316,12 @@ int mg_case_outputs_write(struct mg_case_output *outputs, const struct mg_cases 
     mg_buf_init(&text, NULL, TEXT_MAX);
     outputs->form->write(&text, &told);
     if (text.failed) code = mg_err_set(err, MG_E_NOMEM, "the %s report is too large, or out of memory", outputs->form->name);
-    else if (mg_write_all(outputs->fd, mg_buf_str(&text)) < 0)
+    else if (mg_output_write(&outputs->to, mg_buf_str(&text)) < 0)
       code = mg_err_set(err, MG_E_IO, "the %s report cannot be written: %s", outputs->form->name, strerror(errno));
   }
   return code;
 }
 
 void mg_case_outputs_close(struct mg_case_output *outputs) {
-  for (; outputs; outputs = outputs->next)
-    if (outputs->file && outputs->fd >= 0) close(outputs->fd);
+  for (; outputs; outputs = outputs->next) mg_output_close(&outputs->to);
 }

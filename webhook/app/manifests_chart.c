@@ -223,10 +223,10 @@ static void put_object(struct mg_buf *out, mg_node entry) {
 int mg_manifests_chart(mg_node skeleton, mg_manifest_text_fn emit, void *ctx, struct mg_err *err) {
   int code = 0;
   for (mg_node entry = mg_first(MG_GET(skeleton, "objects")); entry.at && code == 0; entry = mg_next(entry)) {
+    if (mg_str_is(mg_text(MG_GET(MG_GET(entry, "object"), "kind")), "Namespace")) continue; /* Helm makes it, or others do */
     MG_BUF_AUTO text;
     MG_BUF_AUTO name;
     mg_str file = mg_text(MG_GET(entry, "file")), each = mg_string(MG_GET(entry, "each"));
-    if (mg_str_is(mg_text(MG_GET(MG_GET(entry, "object"), "kind")), "Namespace")) continue; /* Helm makes it, or others do */
     mg_buf_init(&text, NULL, TEXT_MAX);
     mg_buf_init(&name, NULL, TEXT_MAX);
     put_object(&text, entry);

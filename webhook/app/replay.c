@@ -2,7 +2,6 @@
 #include "app/replay.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -46,7 +45,7 @@ static const struct mg_option options[] = {
 struct output {
   void (*write)(struct mg_buf *out, const struct mg_replay *replay);
   const char *name;
-  int fd;
+  struct mg_output to;
 };
 #define OUTPUTS_MAX 8
 struct outputs {
@@ -54,7 +53,7 @@ struct outputs {
   size_t count;
 };
 
-static const struct output formats[] = {{mg_replay_text, "text", STDOUT_FILENO}, {mg_replay_json, "json", STDOUT_FILENO}};
+static const struct output formats[] = {{mg_replay_text, "text", {0}}, {mg_replay_json, "json", {0}}};
 
 static int open_output(struct outputs *outputs, const char *spec, struct mg_err *err) {
   mg_str name = mg_str_of(spec);
@@ -65,13 +64,12 @@ static int open_output(struct outputs *outputs, const char *spec, struct mg_err 
   if (i == n) return mg_err_set(err, MG_E_USAGE, "--format: there is no format \"%.*s\"; there are text, json", MG_FMT(name));
   if (outputs->count == OUTPUTS_MAX) return mg_err_set(err, MG_E_USAGE, "--format: at most %d", OUTPUTS_MAX);
   for (size_t o = 0; !file && o < outputs->count; o++)
-    if (outputs->items[o].fd == STDOUT_FILENO)
+    if (outputs->items[o].to.fd == STDOUT_FILENO)
       return mg_err_set(err, MG_E_USAGE, "--format: only one report can go to standard output; write --format %s=FILE",
                         formats[i].name);
   if (file && !*file) return mg_err_set(err, MG_E_USAGE, "--format: no file behind \"%s\"", spec);
   struct output output = formats[i];
-  if (file) output.fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
-  if (output.fd < 0) return mg_err_set(err, MG_E_IO, "--format: %s: %s", file, strerror(errno));
+  if (mg_output_open(&output.to, file) < 0) return mg_err_set(err, MG_E_IO, "--format: %s: %s", file, strerror(errno));
   outputs->items[outputs->count++] = output;
   return 0;
 }
@@ -83,16 +81,15 @@ static int open_outputs(struct outputs *outputs, const struct mg_strings *specs,
 }
 
 static void close_outputs(struct outputs *outputs) {
-  for (size_t i = 0; i < outputs->count; i++)
-    if (outputs->items[i].fd > STDERR_FILENO) close(outputs->items[i].fd);
+  for (size_t i = 0; i < outputs->count; i++) mg_output_close(&outputs->items[i].to);
 }
 
-static int write_output(const struct output *output, const struct mg_replay *replay, struct mg_err *err) {
+static int write_output(struct output *output, const struct mg_replay *replay, struct mg_err *err) {
   MG_BUF_AUTO out;
   mg_buf_init(&out, NULL, REPORT_MAX);
   output->write(&out, replay);
   if (out.failed) return mg_err_set(err, MG_E_NOMEM, "the %s report is too large, or out of memory", output->name);
-  if (mg_write_all(output->fd, mg_buf_str(&out)) == 0) return 0;
+  if (mg_output_write(&output->to, mg_buf_str(&out)) == 0) return 0;
   return mg_err_set(err, MG_E_IO, "the %s report cannot be written: %s", output->name, strerror(errno));
 }
 
@@ -252,7 +249,7 @@ static int exit_status(const struct replay_options *o, const struct mg_replay *r
   return mg_exit_status(t->errors || empty, denied, warned, &o->warn_exit_code);
 }
 
-static int replay(struct replaying *r, const struct outputs *outputs, const struct mg_strings *args, struct mg_err *err) {
+static int replay(struct replaying *r, struct outputs *outputs, const struct mg_strings *args, struct mg_err *err) {
   static const char *const suffixes[] = {".json", ".jsonl", ".ndjson", ".log", ".gz", ".yaml", ".yml", NULL};
   struct mg_arena arena;
   struct mg_inputs inputs = {.arena = &arena, .suffixes = suffixes};

@@ -20,6 +20,7 @@ struct mg_look;
 /* One query of one session. */
 struct mg_asked {
   struct mg_asked *next;                /* of the session */
+  struct mg_asked *chain;               /* of the slot */
   struct mg_asked *wait_next, **wait_at; /* of the look; NULL: it waits for none */
   struct mg_registry_session *session;
   mg_str key;
@@ -32,8 +33,8 @@ struct mg_asked {
 struct mg_registry_session {
   struct mg_registry *registry;
   struct mg_arena arena;
-  struct mg_asked *asked;
-  uint32_t asked_count, waiting; /* waiting: under the lock, like the asked that wait */
+  struct mg_asked *asked, **slots; /* the same by the hash of the key; NULL: none yet */
+  uint32_t slot_count, asked_count, waiting; /* waiting: under the lock, like the asked that wait */
   bool late, patient;
   char *key; /* room for one, grown as needed */
   size_t key_room;

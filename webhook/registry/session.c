@@ -6,6 +6,8 @@
 #include "registry/inner.h"
 
 #define ARENA_MAX ((size_t)8 << 20)
+#define REVIEW_SLOTS 64
+#define RUN_SLOTS 4096
 #define RUN_ARENA_MAX ((size_t)128 << 20)
 #define TEXT(n) TEXT_(n)
 #define TEXT_(n) #n
@@ -42,9 +44,13 @@ static mg_str key_of(struct mg_registry_session *s, const struct mg_image_query 
 
 /* ---- asking ---- */
 
+static struct mg_asked **slot_of(const struct mg_registry_session *s, mg_str key) {
+  return &s->slots[mg_str_hash(MG_HASH, key) % s->slot_count];
+}
+
 static struct mg_asked *find(struct mg_registry_session *s, mg_str key) {
-  struct mg_asked *asked = s->asked;
-  while (asked && !mg_str_eq(asked->key, key)) asked = asked->next;
+  struct mg_asked *asked = s->slots ? *slot_of(s, key) : NULL;
+  while (asked && !mg_str_eq(asked->key, key)) asked = asked->chain;
   return asked;
 }
 
@@ -52,7 +58,11 @@ static struct mg_asked *find(struct mg_registry_session *s, mg_str key) {
 static struct mg_asked *add(struct mg_registry_session *s, const struct mg_image_query *query, mg_str key) {
   uint32_t most = s->patient ? MG_REGISTRY_RUN_MAX : MG_REGISTRY_REVIEW_MAX;
   struct mg_asked *asked = s->asked_count < most ? MG_NEW(&s->arena, struct mg_asked) : NULL;
-  if (!asked) return NULL;
+  if (asked && !s->slots) {
+    s->slot_count = s->patient ? RUN_SLOTS : REVIEW_SLOTS;
+    s->slots = MG_NEW_N(&s->arena, struct mg_asked *, s->slot_count);
+  }
+  if (!asked || !s->slots) return NULL;
   asked->session = s;
   asked->base_count = query->base_count < MG_QUERY_BASES_MAX ? query->base_count : MG_QUERY_BASES_MAX;
   asked->boxes = MG_NEW_N(&s->arena, struct mg_box *, 1 + asked->base_count);
@@ -60,6 +70,9 @@ static struct mg_asked *add(struct mg_registry_session *s, const struct mg_image
   if (s->arena.failed) return NULL;
   asked->next = s->asked;
   s->asked = asked;
+  struct mg_asked **slot = slot_of(s, asked->key);
+  asked->chain = *slot;
+  *slot = asked;
   s->asked_count++;
   return asked;
 }

@@ -1,5 +1,6 @@
 /* What a report format is: one file and one row of MG_FORMATS in report/report.h. */
 #pragma once
+#include "base/write.h"
 #include "report/report.h"
 #include "report/seen.h"
 
@@ -14,7 +15,7 @@ struct mg_base {
 /* One report on its way. `out` is written when it has grown, in order; the parts, which each format names for itself, wait until
  * it puts them there. */
 struct mg_sink {
-  int fd;
+  struct mg_output to;
   int error; /* errno of a failed write, or 0 */
   bool color;
   const struct mg_base *base;

@@ -1,12 +1,10 @@
 #include "report/report.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/write.h"
 #include "report/place.h"
 
 #define FLUSH_AT ((size_t)1 << 16)
@@ -52,16 +50,16 @@ static bool wants_color(int fd) {
   return isatty(fd) && term && *term && strcmp(term, "dumb") != 0;
 }
 
-static void sink_init(struct mg_sink *sink, int fd, const struct mg_base *base) {
-  sink->fd = fd;
+static void sink_init(struct mg_sink *sink, const struct mg_output *to, const struct mg_base *base) {
+  sink->to = *to;
   sink->base = base;
-  sink->color = wants_color(fd);
+  sink->color = wants_color(to->fd);
   struct mg_buf *bufs[] = SINK_BUFS(sink);
   for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++) mg_buf_init(bufs[i], NULL, MG_SINK_MAX);
 }
 
 static void sink_fini(struct mg_sink *sink) {
-  if (sink->fd > STDERR_FILENO) close(sink->fd);
+  mg_output_close(&sink->to);
   struct mg_buf *bufs[] = SINK_BUFS(sink);
   for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++) mg_buf_fini(bufs[i]);
   mg_seen_fini(&sink->seen);
@@ -75,7 +73,7 @@ static bool sink_failed(struct mg_sink *sink) {
 }
 
 void mg_sink_write(struct mg_sink *sink, struct mg_buf *buf) {
-  if (!sink->error && mg_write_all(sink->fd, mg_buf_str(buf)) != 0) sink->error = errno;
+  if (!sink->error && mg_output_write(&sink->to, mg_buf_str(buf)) != 0) sink->error = errno;
   buf->n = 0;
 }
 
@@ -117,7 +115,7 @@ static bool is_same_file(int a, int b) {
 bool mg_report_goes_to(const struct mg_report *report, const char *path) {
   struct stat other;
   bool found = false, there = stat(path, &other) == 0;
-  for (size_t i = 0; i < report->count && there; i++) found |= is_file(report->outputs[i].sink.fd, &other);
+  for (size_t i = 0; i < report->count && there; i++) found |= is_file(report->outputs[i].sink.to.fd, &other);
   return found;
 }
 
@@ -130,20 +128,20 @@ static int add_output(struct mg_report *report, const char *spec, struct mg_err 
   if (!format) return unknown_format(name, err);
   if (report->count == MG_REPORT_FORMATS_MAX) return mg_err_set(err, MG_E_USAGE, "--format: at most %d", MG_REPORT_FORMATS_MAX);
   for (size_t i = 0; !file && i < report->count; i++)
-    if (report->outputs[i].sink.fd == STDOUT_FILENO)
+    if (report->outputs[i].sink.to.fd == STDOUT_FILENO)
       return mg_err_set(err, MG_E_USAGE, "--format: only one report can go to standard output; write --format %s=FILE",
                         format->name);
   if (file && !*file) return mg_err_set(err, MG_E_USAGE, "--format: no file behind \"%s\"", spec);
-  int fd = file ? open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666) : STDOUT_FILENO;
-  if (fd < 0) return mg_err_set(err, MG_E_IO, "--format: %s: %s", file, strerror(errno));
+  struct mg_output to;
+  if (mg_output_open(&to, file) < 0) return mg_err_set(err, MG_E_IO, "--format: %s: %s", file, strerror(errno));
   for (size_t i = 0; i < report->count; i++)
-    if (is_same_file(fd, report->outputs[i].sink.fd)) {
-      if (fd > STDERR_FILENO) close(fd);
+    if (is_same_file(to.fd, report->outputs[i].sink.to.fd)) {
+      mg_output_close(&to);
       return mg_err_set(err, MG_E_USAGE, "--format: two reports for %s", file ? file : "standard output");
     }
   struct output *output = &report->outputs[report->count++];
   output->format = format;
-  sink_init(&output->sink, fd, &report->base);
+  sink_init(&output->sink, &to, &report->base);
   return 0;
 }
 
@@ -222,7 +220,7 @@ int mg_report_end(struct mg_report *report, struct mg_err *err) {
     struct mg_sink *sink = &report->outputs[i].sink;
     const char *name = report->outputs[i].format->name;
     if (!sink_failed(sink)) report->outputs[i].format->end(sink, &report->totals);
-    flush(sink, 0);
+    mg_sink_write(sink, &sink->out); /* an empty one, too */
     if (sink->error) code = mg_err_set(err, MG_E_IO, "the %s report cannot be written: %s", name, strerror(sink->error));
     else if (sink_failed(sink)) code = mg_err_set(err, MG_E_NOMEM, "the %s report is too large, or out of memory", name);
   }
