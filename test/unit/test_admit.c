@@ -152,6 +152,14 @@ static void thousands(void **state) {
   assert_true(mg_str_ends(get(a.response, "status", "message"), MG_S("\nand 4980 more")));
   assert_int_equal(a.answer.summary.violations[MG_OUT_DENY], 5000);
   expect_text(mg_string(mg_item(MG_GET(a.response, "warnings"), 0)), "p/grade: 4000 more violations than are listed");
+  mg_str noted = get(a.response, "auditAnnotations", "violations");
+  assert_int_equal(count(noted, '='), 78);
+  assert_true(mg_str_ends(noted, MG_S(",+4922")));
+  done(&a);
+  mg_snapshot_unref(s);
+  s = scene_load(probe_types, POLICY("p", "  action: warn\n  rules: [{grade: {of: container}}]"), NULL);
+  ASK(&a, s, MG_VALIDATE, .object = with_containers(&arena, 5000, "1").p);
+  expect_text(mg_string(mg_item(MG_GET(a.response, "warnings"), 30)), "mlgate: and 4971 more warnings"); /* and the one above */
   done(&a);
   mg_arena_fini(&arena);
   mg_snapshot_unref(s);

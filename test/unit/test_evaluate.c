@@ -574,6 +574,26 @@ static void thousands_alike(void **state) {
   free(before);
 }
 
+/* Each of many rules asks which of the others is the last. */
+static void thousands_of_overrides(void **state) {
+  (void)state;
+  enum { MANY = 2000 };
+  struct timespec from, to;
+  struct mg_buf policies;
+  mg_buf_init(&policies, NULL, (size_t)1 << 20);
+  for (int i = 0; i < MANY; i++)
+    mg_buf_printf(&policies, POLICY("p%d", "  rules: [{priority: {className: c%d, override: true}}]"), i, i % 2);
+  mg_buf_byte(&policies, '\0');
+  WITH(policies.p, {
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+    EXPECT_PHASE(s, MG_PHASE_MUTATE, " + [{\"op\":\"add\",\"path\":\"/spec/priorityClassName\",\"value\":\"c1\"}]",
+                 .object = POD("", ""));
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
+    assert_in_range(to.tv_sec - from.tv_sec, 0, 2);
+  });
+  mg_buf_fini(&policies);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(actions),
@@ -602,6 +622,7 @@ int main(void) {
       cmocka_unit_test(second_pass),
       cmocka_unit_test(spared_by_every_rule),
       cmocka_unit_test(thousands_alike),
+      cmocka_unit_test(thousands_of_overrides),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -105,7 +105,7 @@ enum mg_image_answer mg_run_image(struct mg_run *run, const struct mg_image_quer
                                   const struct mg_image_facts **ret_bases, mg_str *ret_why);
 
 /* The other matching rules of the same type on this template, in order; *state starts at 0. NULL at the end. */
-const struct mg_rule *mg_run_next_rule(struct mg_run *run, const struct mg_rule_type *type, struct mg_pod *pod, uint32_t *state);
+const struct mg_rule *mg_run_next_rule(struct mg_run *run, const struct mg_rule_type *type, struct mg_pod *pod, uint64_t *state);
 const struct mg_rule *mg_run_rule(const struct mg_run *run);
 
 /* Types of fields that rules share. */

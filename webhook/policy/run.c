@@ -242,30 +242,30 @@ enum mg_image_answer mg_run_image(struct mg_run *run, const struct mg_image_quer
   return answer;
 }
 
-const struct mg_rule *mg_run_next_rule(struct mg_run *run, const struct mg_rule_type *type, struct mg_pod *pod, uint32_t *state) {
+/* What a rule of another policy needs to be one of them: that the policy's match holds. */
+static bool is_selected(struct mg_run *run, const struct mg_policy *policy, struct mg_pod *pod) {
+  struct mg_selection selection;
+  if (policy == run->policy) return true;
+  if (!mg_select_object(run->eval, policy)) return false;
+  mg_select_template(run->eval, policy, pod, &selection);
+  return selection.matched && selection.template_ok;
+}
+
+/* The state is the number of a policy, and of a rule in it. */
+const struct mg_rule *mg_run_next_rule(struct mg_run *run, const struct mg_rule_type *type, struct mg_pod *pod, uint64_t *state) {
   const struct mg_snapshot *s = run->eval->snapshot;
-  uint32_t at = 0;
   if (run->now) pod = run->now;
-  for (uint32_t p = 0; p < s->policy_count; p++) {
+  for (uint32_t p = (uint32_t)(*state >> 32); p < s->policy_count; p++) {
     const struct mg_policy *policy = &s->policies[p];
-    if (!(run->eval->candidates[p / 64] >> (p % 64) & 1)) {
-      at += policy->rule_count;
-      continue;
-    }
-    for (uint32_t r = 0; r < policy->rule_count; r++, at++) {
+    const bool candidate = run->eval->candidates[p / 64] >> (p % 64) & 1;
+    for (uint32_t r = (uint32_t)*state; candidate && r < policy->rule_count; r++) {
       const struct mg_rule *rule = &policy->rules[r];
-      struct mg_selection selection;
-      if (at < *state || rule->type != type || rule == run->rule) continue;
-      if (policy != run->policy) {
-        if (!mg_select_object(run->eval, policy)) continue;
-        mg_select_template(run->eval, policy, pod, &selection);
-        if (!selection.matched || !selection.template_ok) continue;
-      }
+      if (rule->type != type || rule == run->rule || !is_selected(run, policy, pod)) continue;
       if (mg_exempted(run->eval, rule, pod, NULL)) continue;
-      *state = at + 1;
+      *state = (uint64_t)p << 32 | (r + 1);
       return rule;
     }
+    *state = (uint64_t)(p + 1) << 32;
   }
-  *state = at;
   return NULL;
 }

@@ -150,7 +150,7 @@ static void mutate(struct mg_run *run, const void *params, struct mg_pod *pod) {
 static bool is_added(struct mg_run *run, const struct params *p, struct mg_pod *pod, mg_str key, mg_str value) {
   if (adds_value(p, pod, key, value)) return true;
   const struct mg_rule *other;
-  uint32_t state = 0;
+  uint64_t state = 0;
   while ((other = mg_run_next_rule(run, &mg_rule_node_selector, pod, &state)))
     if (adds_value(other->params, pod, key, value)) return true;
   return false;

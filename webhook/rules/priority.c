@@ -58,7 +58,7 @@ static mg_str policy_of(mg_node class) {
 /* The last of the other matching rules that override, or NULL. One that only warns or audits does not hold back one that acts. */
 static const struct mg_rule *last_override(struct mg_run *run, struct mg_pod *pod) {
   const struct mg_rule *self = mg_run_rule(run), *last = NULL, *other;
-  uint32_t state = 0;
+  uint64_t state = 0;
   while ((other = mg_run_next_rule(run, &mg_rule_priority, pod, &state))) {
     const struct params *p = other->params;
     if (p->override && other != self && other->policy->action <= self->policy->action && (!last || other->index > last->index))
