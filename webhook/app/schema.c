@@ -197,6 +197,10 @@ static void schema_fini(struct schema *s) {
 }
 
 static int run(const void *options, const struct mg_strings *args) {
+  if (args->count > 1) {
+    fputs("mlgate schema: takes one KIND, or none for all of them\n", stderr);
+    return MG_EXIT_USAGE;
+  }
   __attribute__((cleanup(schema_fini))) struct schema s = {0};
   MG_BUF_AUTO out;
   const struct mg_document_kind *only = NULL;
