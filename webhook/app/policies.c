@@ -77,7 +77,7 @@ static int add_paths(struct load *load, const struct mg_strings *paths, bool con
 void mg_policy_files_settle(struct mg_policy_files *files) {
   static const char *usual[] = {MG_POLICIES_USUAL};
   struct stat info;
-  if (files->policies.count == 0 && stat(MG_POLICIES_USUAL, &info) == 0) files->policies = (struct mg_strings){usual, 1};
+  if (files->policies.count == 0 && lstat(MG_POLICIES_USUAL, &info) == 0) files->policies = (struct mg_strings){usual, 1};
 }
 
 static int gather(struct load *load, const struct mg_policy_files *given, struct mg_err *err) {

@@ -19,8 +19,8 @@ struct mg_policy_sources {
 };
 void mg_policy_sources_fini(struct mg_policy_sources *sources); /* also of zeroed ones */
 
-/* Writes down ./policies where no path is given and it exists. Who reads again later stays with it then: were it gone for a
- * moment, the built-in pack would take its place. */
+/* Writes down ./policies where no path is given and there is something of that name, be it a link that leads nowhere. Who reads
+ * again later stays with it then: were it gone for a moment, the built-in pack would take its place. */
 void mg_policy_files_settle(struct mg_policy_files *files);
 
 /* Without policies: ./policies if it exists, else those that are built in. On failure all there is to say has been said.
