@@ -216,6 +216,16 @@ def several_errors_at_once(folder):
         expect(text in err, f"no {text!r} in:\n{err}")
 
 
+def usual_policies_unreadable(folder):
+    """./policies that is there and cannot be read is an error, and not a reason to judge by the built-in pack."""
+    for target in ("nowhere", "policies"):
+        place = os.path.join(folder, target + "-place")
+        os.mkdir(place)
+        os.symlink(target, os.path.join(place, "policies"))
+        status, out, err = harness.run(["check", "../fine.yaml"], cwd=place)
+        expect(status == 2 and not out and err.startswith("policies: "), f"{target}: exit {status}: {out}{err}")
+
+
 def version(_):
     status, out, _ = harness.run(["version"])
     expect(status == 0 and out.startswith("mlgate ") and len(out.split("\n")[0].split()) == 2, f"exit {status}, {out!r}")
@@ -239,6 +249,7 @@ def main():
             tap.run(f"check {' '.join(args)}: exit {wanted}", exit_status, folder, args, wanted)
         for test in (text_of_a_finding, json_of_a_finding, later_document, directory, skipped, broken_beside_others,
                      warn_is_no_denial, stdin, report_to_a_file, no_report_no_file, several_errors_at_once,
+                     usual_policies_unreadable,
                      version, no_command):
             tap.run(test.__name__.replace("_", " "), test, folder)
     tap.finish()

@@ -65,6 +65,13 @@ def pages():
         result(f"{word} is nothing", code == 2 and out == "" and (hint is None or f'did you mean "{hint}"?' in err), err)
 
 
+def several(work):
+    (work / "p.yaml").write_text("apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n")
+    for words in (["gpuLimits", "tolerations"], ["workloads", str(work / "p.yaml")], ["accelerators", "workloads"]):
+        code, out, err = run("explain", *words)
+        result(f"{words[0]} stands alone", code == 2 and out == "" and f'"{words[0]}" stands alone' in err, out + err)
+
+
 def readme(work):
     copy = work / "README.md"
     text = (TOP / "README.md").read_text()
@@ -138,6 +145,7 @@ def main():
     with tempfile.TemporaryDirectory() as work:
         reasons(pathlib.Path(work))
         readme(pathlib.Path(work))
+        several(pathlib.Path(work))
     TAP.finish()
 
 

@@ -196,6 +196,28 @@ def client_certificates(folder):
             expect(got == wanted, f"{made}: {got}")
 
 
+def usual_folder_gone(folder):
+    """Without --policies it is ./policies, and stays that: were it gone for a moment, the built-in pack would serve."""
+    os.mkdir(folder)
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        server = Reloading(folder, ["--poll", "3600"])
+        server.policies = ()
+        with server:
+            expect(not server.allowed(), "./policies does not serve")
+            os.rename("policies", "gone")
+            server.process.send_signal(signal.SIGHUP)
+            server.wait_for("policies: what is newer does not serve: ")
+            expect("generation 1\n" in server.verbose() and not server.allowed(), server.verbose())
+            os.rename("gone", "policies")
+            server.process.send_signal(signal.SIGHUP)
+            server.wait_for("newer", absent=True)
+            expect(not server.allowed(), "another policy serves")
+    finally:
+        os.chdir(before)
+
+
 def main():
     tap = harness.Tap()
     with tempfile.TemporaryDirectory(prefix="mlgate-reload-") as folder:
@@ -206,6 +228,7 @@ def main():
         except harness.Mismatch as wrong:
             tap.result("the server starts", str(wrong))
         tap.run("client certificates", client_certificates, f"{folder}")
+        tap.run("the usual folder gone", usual_folder_gone, f"{folder}/usual")
     tap.finish()
 
 

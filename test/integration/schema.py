@@ -161,6 +161,8 @@ def main():
     result("one kind alone", one["$ref"] == "#/$defs/Exception" and "Exception" in one["$defs"])
     done = subprocess.run([MLGATE, "schema", "Polic"], env=ENV, capture_output=True, text=True)
     result("a kind that is none", done.returncode == 2 and 'did you mean "Policy"?' in done.stderr and done.stdout == "", done)
+    done = subprocess.run([MLGATE, "schema", "Policy", "Exception"], env=ENV, capture_output=True, text=True)
+    result("two kinds", done.returncode == 2 and "takes one KIND" in done.stderr and done.stdout == "", done)
     baselines(whole)
     configs()
     TAP.finish()

@@ -52,6 +52,12 @@ static int unknown(const char *word) {
   return MG_EXIT_USAGE;
 }
 
+/* To leave out the rest without a word would be no answer. */
+static int one_at_a_time(const char *word) {
+  fprintf(stderr, "mlgate explain: \"%s\" stands alone: one rule type or topic at a time\n", word);
+  return MG_EXIT_USAGE;
+}
+
 static int explain_files(struct mg_buf *out, const struct explain_options *o, const struct mg_snapshot *snapshot,
                          const struct mg_strings *args, size_t first) {
   struct mg_arena arena;
@@ -83,6 +89,7 @@ static int explain_with_policies(struct mg_buf *out, const struct explain_option
   bool workloads = strcmp(word, "workloads") == 0, accelerators = strcmp(word, "accelerators") == 0;
   size_t first = strcmp(word, "object") == 0 && args->count > 1 ? 1 : 0;
   if (!workloads && !accelerators && !first && !mg_is_standard(word) && stat(word, &info) != 0) return unknown(word);
+  if ((workloads || accelerators) && args->count > 1) return one_at_a_time(word);
   if (mg_load_policies(&o->files, &snapshot) < 0) return MG_EXIT_USAGE;
   if (workloads) mg_explain_workloads(out, snapshot);
   else if (accelerators) mg_explain_accelerators(out, snapshot);
@@ -96,6 +103,7 @@ static int run(const void *given, const struct mg_strings *args) {
   int status = MG_EXIT_OK;
   mg_buf_init(&out, NULL, MG_EXPLAIN_MAX);
   if (!args->count) mg_explain_topics(&out);
+  else if (type && args->count > 1) return one_at_a_time(type->name);
   else if (type) mg_explain_rule(&out, type);
   else status = explain_with_policies(&out, given, args);
   if (out.failed) {

@@ -70,12 +70,16 @@ static int add_paths(struct load *load, const struct mg_strings *paths, bool con
   return 0;
 }
 
-static int gather(struct load *load, const struct mg_policy_files *files, struct mg_err *err) {
+void mg_policy_files_settle(struct mg_policy_files *files) {
   static const char *usual[] = {MG_POLICIES_USUAL};
   struct stat info;
-  struct mg_strings policies = files->policies;
-  if (policies.count == 0 && stat(MG_POLICIES_USUAL, &info) == 0) policies = (struct mg_strings){usual, 1};
-  int code = policies.count ? add_paths(load, &policies, false, err) : add_built_in(load, err);
+  if (files->policies.count == 0 && lstat(MG_POLICIES_USUAL, &info) == 0) files->policies = (struct mg_strings){usual, 1};
+}
+
+static int gather(struct load *load, const struct mg_policy_files *given, struct mg_err *err) {
+  struct mg_policy_files settled = *given, *files = &settled;
+  mg_policy_files_settle(files);
+  int code = files->policies.count ? add_paths(load, &files->policies, false, err) : add_built_in(load, err);
   if (code == 0) code = add_paths(load, &files->context, true, err);
   for (size_t i = 0; i < files->more_count && code == 0; i++) code = add_source(load, &files->more[i], err);
   return code;

@@ -19,6 +19,10 @@ struct mg_policy_sources {
 };
 void mg_policy_sources_fini(struct mg_policy_sources *sources); /* also of zeroed ones */
 
+/* Writes down ./policies where no path is given and there is something of that name, be it a link that leads nowhere. Who reads
+ * again later stays with it then: were it gone for a moment, the built-in pack would take its place. */
+void mg_policy_files_settle(struct mg_policy_files *files);
+
 /* Without policies: ./policies if it exists, else those that are built in. On failure all there is to say has been said.
  * mg_load_policies_and: ret_sources, zeroed by the caller, keeps the files. */
 int mg_load_policies(const struct mg_policy_files *files, struct mg_snapshot **ret);

@@ -246,6 +246,10 @@ void mg_schema_kinds(const char *ret[MG_SCHEMA_KINDS]) {
 }
 
 static int run(const void *options, const struct mg_strings *args) {
+  if (args->count > 1) {
+    fputs("mlgate schema: takes one KIND, or none for all of them\n", stderr);
+    return MG_EXIT_USAGE;
+  }
   __attribute__((cleanup(schema_fini))) struct schema s = {0};
   MG_BUF_AUTO out;
   const char *names[MG_SCHEMA_KINDS], *only = NULL;

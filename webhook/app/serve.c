@@ -351,10 +351,12 @@ static void tune_memory(void) {
 }
 
 static int run(const void *given, const struct mg_strings *args) {
-  const struct serve_options *o = given;
+  struct serve_options settled = *(const struct serve_options *)given;
+  const struct serve_options *o = &settled;
   struct serving serving = SERVING_NONE;
   struct mg_err err = {0};
   (void)args;
+  mg_policy_files_settle(&settled.files);
   mg_log_init((enum mg_log_level)o->log_level, STDERR_FILENO);
   sigset_t signals;
   block_signals(&signals);
