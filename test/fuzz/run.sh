@@ -25,7 +25,7 @@ export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
 declare -A longest=([json]=1024 [quantity]=96 [image]=320 [pattern]=256 [selector]=1024 [words]=512 [review]=16384 [check]=8192
   [layer]=8192 [http]=2048)
 # Where an input has so many features that libFuzzer would spend a third of the time weighing them.
-declare -A weigh=([check]=0 [fix]=0 [policy]=0 [review]=0)
+declare -A weigh=([cases]=0 [check]=0 [fix]=0 [policy]=0 [review]=0)
 
 read -r -a corpus <<<"${CORPUS:-}"
 if [ -z "${KEEP:-}" ]; then

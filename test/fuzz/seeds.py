@@ -29,6 +29,7 @@ WORDS = {  # what a target should meet soon; policies also have the words of the
     "json": [*'{}[]:,"', "\\u0000", "\\ud83d\\ude00", "\\ud83d", "1e400", "-0", "true", "null", "false", "\ufeff"],
     "yaml": MARKS,
     "policy": MARKS,
+    "baseline": [*MARKS, "mlgate.dev/v1", "Baseline", "findings", "kind", "policy", "rule", "container", "subject"],
     "fix": MARKS,
     "manifest": ["%%\n", "application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json",
                  "manifests", "layers", "config", "mediaType", "digest", "size", "platform", "history", "rootfs", "diff_ids",
@@ -242,6 +243,40 @@ def of_clusters(seeds):
     seeds.add("feed", "\x01" + plain(pages[1]) + "\n%%\n" + "\n\n".join(map(plain, watch[:2])) + "\n{")
 
 
+def of_tests(seeds):
+    for _, text in files(os.path.join(TOP, "policies"), (".test.yaml",)):
+        for document in documents(text):
+            cases = document.get("cases", [])
+            for i in range(0, len(cases), 4):
+                seeds.add("cases", yaml.safe_dump(dict(document, cases=cases[i:i + 4])))
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"containers": [
+        {"name": "c", "image": "x", "resources": {"limits": {"nvidia.com/gpu": 1}}}]}}
+    cases = [{"name": "a", "object": pod, "expect": {"allowed": True, "patched": None, "violations": ["a/b"]}},
+             {"name": "b", "oldObject": pod, "object": pod, "namespace": "n", "user": "u", "groups": ["g"], "operation": "UPDATE",
+              "expect": {"message": "/.*limit/", "patched": pod}},
+             {"name": "c", "oldObject": pod, "expect": {"allowed": False}}]
+    test = {"apiVersion": "mlgate.dev/v1", "kind": "Test", "metadata": {"name": "t"}}
+    for some in (cases, cases[:1], cases[1:2], cases[2:]):
+        seeds.add("cases", plain(dict(test, cases=some)))
+        seeds.add("cases", yaml.safe_dump(dict(test, cases=some)))
+
+
+def of_defaults(seeds):
+    findings = [{"kind": "Pod", "namespace": "ml", "name": "a", "policy": "p", "rule": "r", "container": "c", "subject": "s"},
+                {"kind": "Job", "policy": "p", "rule": "r"}, {"kind": "Job", "policy": "p", "rule": "r", "name": "x y: '#"}]
+    for some in (findings, findings[::-1] + findings, []):
+        baseline = {"apiVersion": "mlgate.dev/v1", "kind": "Baseline", "findings": some}
+        seeds.add("baseline", plain(baseline))
+        seeds.add("baseline", yaml.safe_dump(baseline))
+    defaults = [{"policies": ["a", "/b"], "context": "c", "format": ["json=x", "text"], "warn-exit-code": 3, "live-context": True},
+                {"policies": "p", "namespace": "ml", "allow-empty": False, "operation": "update", "strict": True, "jobs": 2},
+                {"now": "2027-01-31", "run": "a*", "update": True, "format": "junit=/x", "groups": ["a"], "user": "u"}]
+    for command in range(6):
+        for one in defaults:
+            seeds.add("config", chr(command) + plain(one))
+            seeds.add("config", chr(command) + yaml.safe_dump(one))
+
+
 def of_images(seeds):
     digest = "sha256:" + "a" * 64
     config = "application/vnd.oci.image.config.v1+json"
@@ -301,12 +336,18 @@ def main():
     of_images(seeds)
     of_records(seeds)
     of_clusters(seeds)
+    of_tests(seeds)
+    of_defaults(seeds)
     of_certificates(seeds, binary)
     for corpus in sys.argv[3:]:
         of_manifests(seeds, corpus)
-    words = words_of(binary)
-    for target in ("review", "check"):
+    words, options = words_of(binary), set()
+    for target in ("review", "check", "cases"):
         seeds.words(target, words)
+    for command in ("check", "fix", "test", "replay", "explain"):
+        said = subprocess.run([binary, command, "--help-all"], check=True, capture_output=True, text=True).stdout
+        options |= {option + ": " for option in re.findall(r"--([a-z-]+)", said)}
+    seeds.words("config", options | set(MARKS))
     for target, own in WORDS.items():
         seeds.words(target, [*own, *(words if target == "policy" else ())])
 
