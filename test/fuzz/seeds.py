@@ -41,6 +41,8 @@ WORDS = {  # what a target should meet soon; policies also have the words of the
                    "tokenFile", "exec", "auth-provider", "insecure-skip-tls-verify", "proxy-url", "https://", "http://", "\x00"],
     "feed": ["%%\n", "\n", "resourceVersion", "continue", "items", "metadata", "name", "namespace", "ADDED", "MODIFIED", "DELETED",
              "BOOKMARK", "ERROR", "status", "managedFields", "kubectl.kubernetes.io/last-applied-configuration"],
+    "listing": ["%%\n200", "%%\n410", "%%\n404", "continue", "items", "metadata", "name", "groups", "versions", "version", "resources",
+                "verbs", "list", "kind", "namespaced"],
     "http": ["POST ", "GET ", " HTTP/1.1\r\n", " HTTP/1.0\r\n", "\r\n\r\n", "Content-Length: ",
              "Transfer-Encoding: chunked\r\n",
              "Connection: close\r\n", "Expect: 100-continue\r\n", "Host: x\r\n", "traceparent: ",
@@ -230,6 +232,16 @@ def of_clusters(seeds):
     for one in (config, dict(config, **{"current-context": "d"}), exec_user):
         seeds.add("kubeconfig", plain(one))
         seeds.add("kubeconfig", yaml.safe_dump(one))
+    groups = {"kind": "APIGroupList", "groups": [{"name": "batch", "versions": [{"version": "v1"}, {"version": "v1beta1"}]}]}
+    served = {"resources": [{"name": "jobs", "kind": "Job", "namespaced": True, "verbs": ["list", "get"]},
+                            {"name": "jobs/status", "kind": "Job", "verbs": ["get"]}]}
+    for replies in ([(200, groups), (200, served), (200, served), (404, {})], [(403, {"message": "no"})]):
+        seeds.add("listing", "D" + "\n%%\n".join(f"{status}{plain(body)}" for status, body in replies))
+    items = [{"metadata": {"name": name, "namespace": "ml"}} for name in "abcd"]
+    first, last = {"metadata": {"continue": "x y"}, "items": items[:2]}, {"metadata": {}, "items": items[1:]}
+    for replies in ([(200, first), (200, last)], [(200, first), (410, {"metadata": {"continue": "z"}}), (200, last)],
+                    [(200, first), (410, {}), (200, last)], [(200, dict(last, items=None))]):
+        seeds.add("listing", "L" + "\n%%\n".join(f"{status}{plain(body)}" for status, body in replies))
     names = [{"metadata": {"name": n, "namespace": "ml", "resourceVersion": str(i), "managedFields": []}, "spec": {"limits": [i]},
               "value": i} for i, n in enumerate("abc")]
     pages = [{"kind": "List", "metadata": {"resourceVersion": "7", "continue": "more"}, "items": names[:2]},
