@@ -68,7 +68,8 @@ static void check_again(struct mg_baseline *b) {
   size_t n = 0;
   for (size_t i = 0; i < b->known.count; i++) {
     if (i && compare(&b->known.items[i - 1], &b->known.items[i]) == 0) continue;
-    FUZZ_CHECK(n < again.known.count && compare(&b->known.items[i], &again.known.items[n]) == 0, "written as <%.*s>", MG_FMT(anew));
+    bool same = n < again.known.count && compare(&b->known.items[i], &again.known.items[n]) == 0;
+    FUZZ_CHECK(same, "written as <%.*s>", MG_FMT(anew));
     n++;
   }
   FUZZ_CHECK(n == again.known.count, "more than there were: <%.*s>", MG_FMT(anew));

@@ -57,8 +57,8 @@ static int type_all(const struct mg_command *command, mg_str text, struct mg_are
     mg_node value = mg_value(key);
     if (!row) continue;
     if (!mg_is(value, MG_ARRAY)) argv[argc++] = typed(arena, row, value);
-    for (mg_node item = mg_is(value, MG_ARRAY) ? mg_first(value) : (mg_node){0}; item.at && argc < TYPED_MAX; item = mg_next(item))
-      argv[argc++] = typed(arena, row, item);
+    else
+      for (mg_node item = mg_first(value); item.at && argc < TYPED_MAX; item = mg_next(item)) argv[argc++] = typed(arena, row, item);
   }
   return argc;
 }
@@ -78,8 +78,8 @@ static bool same_value(const struct mg_option *row, const void *a, const void *b
   if (row->type == &mg_o_text) return !*x == !*y && (!*x || strcmp(*x, *y) == 0);
   if (row->type == &mg_o_list) return same_strings(a, b);
   if (row->type == &mg_o_word) return *(const uint32_t *)a == *(const uint32_t *)b;
-  if (row->type == &mg_o_number || row->type == &mg_o_size || row->type == &mg_o_time) return m->set == n->set && m->value == n->value;
-  return true; /* of a command's own */
+  bool is_number = row->type == &mg_o_number || row->type == &mg_o_size || row->type == &mg_o_time;
+  return !is_number || (m->set == n->set && m->value == n->value); /* else of a command's own */
 }
 
 static void check_same(const struct mg_command *command, const struct set *file, const struct set *typed_in) {

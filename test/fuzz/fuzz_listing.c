@@ -1,6 +1,6 @@
 /* D or L, and the replies of an API server, with a line %% between them: each a status of three digits and its body. What is
- * discovered (D) can be asked for, each once; what is listed (L) is what the pages have, each item once and in their order. Linked
- * with --wrap=mg_api_call: nobody is asked. */
+ * discovered (D) can be asked for, each once; what is listed (L) is what the pages have, each item once and in their order.
+ * Linked with --wrap=mg_api_call: nobody is asked. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,11 +1,11 @@
-/* A review, at both endpoints, with each of the packs that ship, a longer one with one of them. What was patched must be taken as it is; what is denied at the
- * first endpoint is no less denied at the second. */
+/* A review, at both endpoints, with each of the packs that ship, a longer one with one of them. What was patched must be taken as
+ * it is; what is denied at the first endpoint is no less denied at the second. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "fuzz.h"
 
-#define SHORT 1024 /* bytes */
+#define SHORT 256 /* bytes */
 
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed) {
   return fuzz_mutate_json(data, size, max, seed);

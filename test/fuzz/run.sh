@@ -53,7 +53,8 @@ one() { # TARGET
     { if (match($0, /cov: [0-9]+/)) cover = substr($0, RSTART + 5, RLENGTH - 5) }
     END {
       rate = cpu ? runs / cpu : 0
-      printf "%-10s %s %12d inputs %8d a CPU second %7d edges %6d new\n", name, status ? "FOUND" : "ok   ", runs, rate, cover, units
+      word = status ? "FOUND" : "ok   "
+      printf "%-10s %s %12d inputs %8d a CPU second %7d edges %6d new\n", name, word, runs, rate, cover, units
       if (!status) printf "%s %.0f %d\n", name, cpu, runs >>ledger
     }' "$log"
   if [ "$status" -ne 0 ]; then

@@ -39,10 +39,10 @@ WORDS = {  # what a target should meet soon; policies also have the words of the
                 "requestObject", "responseObject", "responseStatus", "code", "impersonatedUser", "verb", "stage"],
     "kubeconfig": ["clusters", "contexts", "users", "current-context", "certificate-authority", "-data", "client-key", "token",
                    "tokenFile", "exec", "auth-provider", "insecure-skip-tls-verify", "proxy-url", "https://", "http://", "\x00"],
-    "feed": ["%%\n", "\n", "resourceVersion", "continue", "items", "metadata", "name", "namespace", "ADDED", "MODIFIED", "DELETED",
-             "BOOKMARK", "ERROR", "status", "managedFields", "kubectl.kubernetes.io/last-applied-configuration"],
-    "listing": ["%%\n200", "%%\n410", "%%\n404", "continue", "items", "metadata", "name", "groups", "versions", "version", "resources",
-                "verbs", "list", "kind", "namespaced"],
+    "feed": ["%%\n", "\n", "resourceVersion", "continue", "items", "metadata", "name", "namespace", "ADDED", "MODIFIED",
+             "DELETED", "BOOKMARK", "ERROR", "status", "managedFields", "kubectl.kubernetes.io/last-applied-configuration"],
+    "listing": ["%%\n200", "%%\n410", "%%\n404", "continue", "items", "metadata", "name", "groups", "versions", "version",
+                "resources", "verbs", "list", "kind", "namespaced"],
     "http": ["POST ", "GET ", " HTTP/1.1\r\n", " HTTP/1.0\r\n", "\r\n\r\n", "Content-Length: ",
              "Transfer-Encoding: chunked\r\n",
              "Connection: close\r\n", "Expect: 100-continue\r\n", "Host: x\r\n", "traceparent: ",
@@ -280,7 +280,7 @@ def of_defaults(seeds):
         baseline = {"apiVersion": "mlgate.dev/v1", "kind": "Baseline", "findings": some}
         seeds.add("baseline", plain(baseline))
         seeds.add("baseline", yaml.safe_dump(baseline))
-    defaults = [{"policies": ["a", "/b"], "context": "c", "format": ["json=x", "text"], "warn-exit-code": 3, "live-context": True},
+    defaults = [{"policies": ["a", "/b"], "context": "c", "format": ["json=x", "text"], "warn-exit-code": 3, "strict": True},
                 {"policies": "p", "namespace": "ml", "allow-empty": False, "operation": "update", "strict": True, "jobs": 2},
                 {"now": "2027-01-31", "run": "a*", "update": True, "format": "junit=/x", "groups": ["a"], "user": "u"}]
     for command in range(6):
