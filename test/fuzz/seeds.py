@@ -43,6 +43,8 @@ WORDS = {  # what a target should meet soon; policies also have the words of the
              "DELETED", "BOOKMARK", "ERROR", "status", "managedFields", "kubectl.kubernetes.io/last-applied-configuration"],
     "listing": ["%%\n200", "%%\n410", "%%\n404", "continue", "items", "metadata", "name", "groups", "versions", "version",
                 "resources", "verbs", "list", "kind", "namespaced"],
+    "git": ["diff --git a/x b/x\n", "--- a/x\n", "+++ b/x\n", "+++ /dev/null\n", "@@ -1 +1 @@\n", "@@ -1,2 +0,0 @@\n", "@@ -0,0 +1,3 @@\n",
+            "----\n", "+---\n", "\\ No newline at end of file\n", "%%\n", "---\n", "\\303", "\t\n"],
     "http": ["POST ", "GET ", " HTTP/1.1\r\n", " HTTP/1.0\r\n", "\r\n\r\n", "Content-Length: ",
              "Transfer-Encoding: chunked\r\n",
              "Connection: close\r\n", "Expect: 100-continue\r\n", "Host: x\r\n", "traceparent: ",
@@ -289,6 +291,16 @@ def of_defaults(seeds):
             seeds.add("config", chr(command) + yaml.safe_dump(one))
 
 
+def of_git(seeds):
+    head = "diff --git a/{0} b/{0}\nindex 1..2 100644\n--- a/{0}\n+++ b/{0}\n"
+    source = "kind: A\n---\nkind: B\nname: x\n---\nkind: C\n"
+    for diff in (head.format("a.yaml") + "@@ -1 +1 @@\n-kind: Z\n+kind: A\n@@ -9,2 +3,0 @@ kind\n----\n-kind: D\n",
+                 head.format('"b\\303\\244.yaml"') + "@@ -0,0 +2,2 @@\n+---\n+kind: B\n\\ No newline at end of file\n",
+                 "diff --git a/x b/x\ndeleted file mode 100644\n--- a/x\n+++ /dev/null\n@@ -1 +0,0 @@\n-a\n",
+                 head.format("c d.yaml\t") + "@@ -7,3 +6,0 @@\n----\n-a\n-b\n@@ -20 +6 @@\n-kind: X\n+kind: C\n"):
+        seeds.add("git", diff + "%%\nnew.yaml\nother name\n\n%%\n" + source)
+
+
 def of_images(seeds):
     digest = "sha256:" + "a" * 64
     config = "application/vnd.oci.image.config.v1+json"
@@ -350,6 +362,7 @@ def main():
     of_clusters(seeds)
     of_tests(seeds)
     of_defaults(seeds)
+    of_git(seeds)
     of_certificates(seeds, binary)
     for corpus in sys.argv[3:]:
         of_manifests(seeds, corpus)
