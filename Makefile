@@ -132,6 +132,8 @@ $(B)/fuzz/%.o: test/fuzz/%.c $(B)/.flags
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
+$(B)/fuzz/fuzz_git: private LDFLAGS += -Wl,--wrap=mg_spawn_run
+$(B)/fuzz/fuzz_listing: private LDFLAGS += -Wl,--wrap=mg_api_call
 $(FUZZ): $(B)/fuzz/%: $(B)/fuzz/%.o $(FUZZ_TOOL) $(B)/libmlgate.a
 	$(call say,FUZZ,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)

@@ -61,7 +61,8 @@ static void check_same(const struct mg_feed *a, const struct mg_feed *b) {
 
 static bool key_of(const struct mg_feed *feed, const json_t *object, char *to, size_t room) {
   const json_t *meta = json_object_get(object, "metadata");
-  const char *name = json_string_value(json_object_get(meta, "name")), *ns = json_string_value(json_object_get(meta, "namespace"));
+  const char *name = json_string_value(json_object_get(meta, "name"));
+  const char *ns = json_string_value(json_object_get(meta, "namespace"));
   if (mg_context_cluster_scoped(feed->kind)) ns = NULL;
   return (size_t)snprintf(to, room, "%s/%s", ns ? ns : "", name ? name : "") < room;
 }
@@ -78,8 +79,9 @@ static void check_names(const struct mg_feed *feed, json_t *names, mg_str lines)
     size_t i = 0;
     while (i < line.n && strchr(" \t\r", line.p[i])) i++;
     good = i == line.n || (type && key_of(feed, object, key, sizeof key));
-    if (good && type && strcmp(type, "DELETED") == 0) json_object_del(names, key);
-    if (good && type && (strcmp(type, "ADDED") == 0 || strcmp(type, "MODIFIED") == 0)) json_object_set_new(names, key, json_true());
+    bool some = good && type, is_new = some && (strcmp(type, "ADDED") == 0 || strcmp(type, "MODIFIED") == 0);
+    if (some && strcmp(type, "DELETED") == 0) json_object_del(names, key);
+    if (is_new) json_object_set_new(names, key, json_true());
     json_decref(event);
   }
   FUZZ_CHECK(!good || json_object_size(names) == feed->known.count, "%u objects, and somebody else knows %zu", feed->known.count,

@@ -112,7 +112,7 @@ static void hang_up(struct client *c) {
 /* What comes until the server has nothing more to say to one that says nothing more; at the plain port, where it waits for more
  * on a connection that is half closed, until nothing has come for a moment. */
 static void talk(struct client *c, mg_str bytes) {
-  struct timeval moment = {.tv_usec = 10000};
+  struct timeval moment = {.tv_usec = 2000};
   ssize_t n = 1;
   if (c->ssl) {
     if (bytes.n) SSL_write(c->ssl, bytes.p, (int)bytes.n);

@@ -18,14 +18,15 @@ if [ "${#targets[@]}" -eq 0 ]; then
     targets+=("${source%.c}")
   done
 fi
-export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_stack_use_after_return=1:allocator_may_return_null=1:quarantine_size_mb=16}"
+usual=detect_stack_use_after_return=1:allocator_may_return_null=1:quarantine_size_mb=16:malloc_context_size=10
+export ASAN_OPTIONS="${ASAN_OPTIONS:-$usual}"
 export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
 
 # Bytes of an input, where more, or fewer, than usual make sense.
-declare -A longest=([json]=1024 [quantity]=96 [image]=320 [pattern]=256 [selector]=1024 [words]=512 [review]=16384 [check]=8192
+declare -A longest=([json]=1024 [quantity]=96 [image]=320 [pattern]=256 [selector]=1024 [words]=512 [review]=8192
   [layer]=8192 [http]=2048)
 # Where an input has so many features that libFuzzer would spend a third of the time weighing them.
-declare -A weigh=([check]=0 [fix]=0 [policy]=0 [review]=0)
+declare -A weigh=([cases]=0 [check]=0 [fix]=0 [policy]=0 [review]=0)
 
 read -r -a corpus <<<"${CORPUS:-}"
 if [ -z "${KEEP:-}" ]; then
@@ -43,7 +44,8 @@ one() { # TARGET
   [ ! -e "$build/seeds/$name.dict" ] || dict=("-dict=$build/seeds/$name.dict")
   local TIMEFORMAT='cpu: %U %S'
   { time nice -n "${NICE:-10}" "$build/fuzz/fuzz_$name" "-max_total_time=$seconds" "-max_len=${longest[$name]:-4096}" \
-    -timeout=10 -rss_limit_mb=3000 "-entropic=${weigh[$name]:-1}" -print_final_stats=1 "-artifact_prefix=$build/found/$name-" "${dict[@]}" "${folders[@]}" </dev/null; } >"$log" 2>&1 || status=$?
+    -timeout=10 -rss_limit_mb=3000 "-entropic=${weigh[$name]:-1}" -print_final_stats=1 "-artifact_prefix=$build/found/$name-" \
+    "${dict[@]}" "${folders[@]}" </dev/null; } >"$log" 2>&1 || status=$?
   awk -v name="$name" -v status="$status" -v ledger="$build/ledger" '
     /number_of_executed_units/ { runs = $2 }
     /new_units_added/ { units = $2 }
@@ -51,7 +53,8 @@ one() { # TARGET
     { if (match($0, /cov: [0-9]+/)) cover = substr($0, RSTART + 5, RLENGTH - 5) }
     END {
       rate = cpu ? runs / cpu : 0
-      printf "%-10s %s %12d inputs %8d a CPU second %7d edges %6d new\n", name, status ? "FOUND" : "ok   ", runs, rate, cover, units
+      word = status ? "FOUND" : "ok   "
+      printf "%-10s %s %12d inputs %8d a CPU second %7d edges %6d new\n", name, word, runs, rate, cover, units
       if (!status) printf "%s %.0f %d\n", name, cpu, runs >>ledger
     }' "$log"
   if [ "$status" -ne 0 ]; then

@@ -29,6 +29,7 @@ WORDS = {  # what a target should meet soon; policies also have the words of the
     "json": [*'{}[]:,"', "\\u0000", "\\ud83d\\ude00", "\\ud83d", "1e400", "-0", "true", "null", "false", "\ufeff"],
     "yaml": MARKS,
     "policy": MARKS,
+    "baseline": [*MARKS, "mlgate.dev/v1", "Baseline", "findings", "kind", "policy", "rule", "container", "subject"],
     "fix": MARKS,
     "manifest": ["%%\n", "application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json",
                  "manifests", "layers", "config", "mediaType", "digest", "size", "platform", "history", "rootfs", "diff_ids",
@@ -38,8 +39,12 @@ WORDS = {  # what a target should meet soon; policies also have the words of the
                 "requestObject", "responseObject", "responseStatus", "code", "impersonatedUser", "verb", "stage"],
     "kubeconfig": ["clusters", "contexts", "users", "current-context", "certificate-authority", "-data", "client-key", "token",
                    "tokenFile", "exec", "auth-provider", "insecure-skip-tls-verify", "proxy-url", "https://", "http://", "\x00"],
-    "feed": ["%%\n", "\n", "resourceVersion", "continue", "items", "metadata", "name", "namespace", "ADDED", "MODIFIED", "DELETED",
-             "BOOKMARK", "ERROR", "status", "managedFields", "kubectl.kubernetes.io/last-applied-configuration"],
+    "feed": ["%%\n", "\n", "resourceVersion", "continue", "items", "metadata", "name", "namespace", "ADDED", "MODIFIED",
+             "DELETED", "BOOKMARK", "ERROR", "status", "managedFields", "kubectl.kubernetes.io/last-applied-configuration"],
+    "listing": ["%%\n200", "%%\n410", "%%\n404", "continue", "items", "metadata", "name", "groups", "versions", "version",
+                "resources", "verbs", "list", "kind", "namespaced"],
+    "git": ["diff --git a/x b/x\n", "--- a/x\n", "+++ b/x\n", "+++ /dev/null\n", "@@ -1 +1 @@\n", "@@ -1,2 +0,0 @@\n", "@@ -0,0 +1,3 @@\n",
+            "----\n", "+---\n", "\\ No newline at end of file\n", "%%\n", "---\n", "\\303", "\t\n"],
     "http": ["POST ", "GET ", " HTTP/1.1\r\n", " HTTP/1.0\r\n", "\r\n\r\n", "Content-Length: ",
              "Transfer-Encoding: chunked\r\n",
              "Connection: close\r\n", "Expect: 100-continue\r\n", "Host: x\r\n", "traceparent: ",
@@ -229,6 +234,16 @@ def of_clusters(seeds):
     for one in (config, dict(config, **{"current-context": "d"}), exec_user):
         seeds.add("kubeconfig", plain(one))
         seeds.add("kubeconfig", yaml.safe_dump(one))
+    groups = {"kind": "APIGroupList", "groups": [{"name": "batch", "versions": [{"version": "v1"}, {"version": "v1beta1"}]}]}
+    served = {"resources": [{"name": "jobs", "kind": "Job", "namespaced": True, "verbs": ["list", "get"]},
+                            {"name": "jobs/status", "kind": "Job", "verbs": ["get"]}]}
+    for replies in ([(200, groups), (200, served), (200, served), (404, {})], [(403, {"message": "no"})]):
+        seeds.add("listing", "D" + "\n%%\n".join(f"{status}{plain(body)}" for status, body in replies))
+    items = [{"metadata": {"name": name, "namespace": "ml"}} for name in "abcd"]
+    first, last = {"metadata": {"continue": "x y"}, "items": items[:2]}, {"metadata": {}, "items": items[1:]}
+    for replies in ([(200, first), (200, last)], [(200, first), (410, {"metadata": {"continue": "z"}}), (200, last)],
+                    [(200, first), (410, {}), (200, last)], [(200, dict(last, items=None))]):
+        seeds.add("listing", "L" + "\n%%\n".join(f"{status}{plain(body)}" for status, body in replies))
     names = [{"metadata": {"name": n, "namespace": "ml", "resourceVersion": str(i), "managedFields": []}, "spec": {"limits": [i]},
               "value": i} for i, n in enumerate("abc")]
     pages = [{"kind": "List", "metadata": {"resourceVersion": "7", "continue": "more"}, "items": names[:2]},
@@ -240,6 +255,50 @@ def of_clusters(seeds):
         for events in (watch, watch[::-1] + gone):
             seeds.add("feed", chr(kind) + "\n%%\n".join(map(plain, pages)) + "\n%%\n" + "\n".join(map(plain, events)) + "\n")
     seeds.add("feed", "\x01" + plain(pages[1]) + "\n%%\n" + "\n\n".join(map(plain, watch[:2])) + "\n{")
+
+
+def of_tests(seeds):
+    for _, text in files(os.path.join(TOP, "policies"), (".test.yaml",)):
+        for document in documents(text):
+            cases = document.get("cases", [])
+            for i in range(0, len(cases), 4):
+                seeds.add("cases", yaml.safe_dump(dict(document, cases=cases[i:i + 4])))
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"containers": [
+        {"name": "c", "image": "x", "resources": {"limits": {"nvidia.com/gpu": 1}}}]}}
+    cases = [{"name": "a", "object": pod, "expect": {"allowed": True, "patched": None, "violations": ["a/b"]}},
+             {"name": "b", "oldObject": pod, "object": pod, "namespace": "n", "user": "u", "groups": ["g"], "operation": "UPDATE",
+              "expect": {"message": "/.*limit/", "patched": pod}},
+             {"name": "c", "oldObject": pod, "expect": {"allowed": False}}]
+    test = {"apiVersion": "mlgate.dev/v1", "kind": "Test", "metadata": {"name": "t"}}
+    for some in (cases, cases[:1], cases[1:2], cases[2:]):
+        seeds.add("cases", plain(dict(test, cases=some)))
+        seeds.add("cases", yaml.safe_dump(dict(test, cases=some)))
+
+
+def of_defaults(seeds):
+    findings = [{"kind": "Pod", "namespace": "ml", "name": "a", "policy": "p", "rule": "r", "container": "c", "subject": "s"},
+                {"kind": "Job", "policy": "p", "rule": "r"}, {"kind": "Job", "policy": "p", "rule": "r", "name": "x y: '#"}]
+    for some in (findings, findings[::-1] + findings, []):
+        baseline = {"apiVersion": "mlgate.dev/v1", "kind": "Baseline", "findings": some}
+        seeds.add("baseline", plain(baseline))
+        seeds.add("baseline", yaml.safe_dump(baseline))
+    defaults = [{"policies": ["a", "/b"], "context": "c", "format": ["json=x", "text"], "warn-exit-code": 3, "strict": True},
+                {"policies": "p", "namespace": "ml", "allow-empty": False, "operation": "update", "strict": True, "jobs": 2},
+                {"now": "2027-01-31", "run": "a*", "update": True, "format": "junit=/x", "groups": ["a"], "user": "u"}]
+    for command in range(6):
+        for one in defaults:
+            seeds.add("config", chr(command) + plain(one))
+            seeds.add("config", chr(command) + yaml.safe_dump(one))
+
+
+def of_git(seeds):
+    head = "diff --git a/{0} b/{0}\nindex 1..2 100644\n--- a/{0}\n+++ b/{0}\n"
+    source = "kind: A\n---\nkind: B\nname: x\n---\nkind: C\n"
+    for diff in (head.format("a.yaml") + "@@ -1 +1 @@\n-kind: Z\n+kind: A\n@@ -9,2 +3,0 @@ kind\n----\n-kind: D\n",
+                 head.format('"b\\303\\244.yaml"') + "@@ -0,0 +2,2 @@\n+---\n+kind: B\n\\ No newline at end of file\n",
+                 "diff --git a/x b/x\ndeleted file mode 100644\n--- a/x\n+++ /dev/null\n@@ -1 +0,0 @@\n-a\n",
+                 head.format("c d.yaml\t") + "@@ -7,3 +6,0 @@\n----\n-a\n-b\n@@ -20 +6 @@\n-kind: X\n+kind: C\n"):
+        seeds.add("git", diff + "%%\nnew.yaml\nother name\n\n%%\n" + source)
 
 
 def of_images(seeds):
@@ -301,12 +360,19 @@ def main():
     of_images(seeds)
     of_records(seeds)
     of_clusters(seeds)
+    of_tests(seeds)
+    of_defaults(seeds)
+    of_git(seeds)
     of_certificates(seeds, binary)
     for corpus in sys.argv[3:]:
         of_manifests(seeds, corpus)
-    words = words_of(binary)
-    for target in ("review", "check"):
+    words, options = words_of(binary), set()
+    for target in ("review", "check", "cases"):
         seeds.words(target, words)
+    for command in ("check", "fix", "test", "replay", "explain"):
+        said = subprocess.run([binary, command, "--help-all"], check=True, capture_output=True, text=True).stdout
+        options |= {option + ": " for option in re.findall(r"--([a-z-]+)", said)}
+    seeds.words("config", options | set(MARKS))
     for target, own in WORDS.items():
         seeds.words(target, [*own, *(words if target == "policy" else ())])
 

@@ -94,7 +94,9 @@ static void test_behind_the_end(void **state) {
   (void)state;
   assert_span(SPANS(TEXT, AT(5, 900)), 0, 19, 24);
   assert_span(SPANS(TEXT, AT(900, 901)), 0, 24, 24);
+  assert_span(SPANS("one\ntwo", AT(9, 9)), 0, 7, 7); /* whose last line has no end */
   assert_span(SPANS("", AT(1, 2)), 0, 0, 0);
+  assert_int_equal(spans_of(MG_S(TEXT), NULL, 0).count, 0); /* of a file whose mode changed */
   assert_false(mg_spans_touch(&(struct mg_spans){0}, 0, 100));
 }
 

@@ -110,17 +110,16 @@ static struct mg_span correct(mg_str source, const struct mg_change *change, str
 
 int mg_changes_spans(const struct mg_input *input, mg_str source, struct mg_arena *arena, struct mg_spans *ret) {
   const struct mg_changed *changed = input->changed;
-  const struct mg_change *ranges = input->changes->ranges + changed->first;
+  const struct mg_change *ranges = changed->count ? input->changes->ranges + changed->first : NULL;
   size_t line = 1, at = 0; /* the line that begins at that byte */
   ret->items = MG_NEW_N(arena, struct mg_span, changed->count + 1);
   ret->count = changed->count;
   if (!ret->items) return MG_E_NOMEM;
   for (size_t i = 0; i < changed->count; i++) {
-    for (; line < ranges[i].from && at < source.n; line++) at += mg_str_find(mg_str_from(source, at), '\n') + 1;
+    for (; line < ranges[i].from && at < source.n; line++) at = next_line(source, at);
     size_t behind = line, end = at; /* the next range may begin with the last line of this one */
-    for (; behind <= ranges[i].to && end < source.n; behind++) end += mg_str_find(mg_str_from(source, end), '\n') + 1;
-    struct mg_span span = {at, end < source.n ? end : source.n};
-    ret->items[i] = correct(source, &ranges[i], span, i ? ret->items[i - 1].end : 0);
+    for (; behind <= ranges[i].to && end < source.n; behind++) end = next_line(source, end);
+    ret->items[i] = correct(source, &ranges[i], (struct mg_span){at, end}, i ? ret->items[i - 1].end : 0);
   }
   return 0;
 }
