@@ -82,6 +82,7 @@ def console(heading, body, start):
 
 def steps(text):
     found, last = [], None  # the step that a block of output belongs to
+    expect(not re.search(r"^( +```|~~~)", text, re.M), "blocks stand at the margin, behind ```")
     for match in FENCE.finditer(text):
         heading = re.findall(r"^#+ (.+)$", FENCE.sub("", text[:match.start()]), re.M)[-1]
         info, body, start = match.group(1), match.group(2), match.start(2)
