@@ -72,6 +72,11 @@ def links(page):
             expect(anchor in anchors(path), f"{target}: {path} has only {sorted(anchors(path))}")
 
 
+def ends(page):
+    text = read(page)
+    expect(text.endswith("\n") and not re.search(r"[ \t]+$", text, re.M), "blanks at the end of a line, or no end of the last one")
+
+
 def files(page):
     """Paths in backticks, from the top of the tree."""
     for word in inline(read(page)):
@@ -226,7 +231,7 @@ def main():
         os.mkdir(os.path.join(folder, "pages"))
         generated(os.path.join(folder, "pages"))
         for page in every:
-            for test, *args in ((links,), (files,), (variables, known), (targets, makefile), (metrics,)):
+            for test, *args in ((links,), (ends,), (files,), (variables, known), (targets, makefile), (metrics,)):
                 TAP.run(f"{page}: {test.__name__}", test, page, *args)
             counts = {}
             TAP.run(f"{page}: command lines", lambda p=page, c=counts: c.update(lines=command_lines(p, known)))
