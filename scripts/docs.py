@@ -45,7 +45,7 @@ def wrapped(text):
 
 def page(title, about, body):
     about = wrapped(about)
-    return f"# {title}\n\n{MARK}\n\n{about}\n\n{body.rstrip()} "
+    return f"# {title}\n\n{MARK}\n\n{about}\n\n{body.rstrip()}\n"
 
 
 def prose(text):
@@ -95,9 +95,8 @@ def rules(program, schema):
         out.append("\n".join(parameters(lines, schema["$defs"][name])) or "No parameters: `{}`.")
         folder = f"test/golden/{name}"
         if os.path.isdir(os.path.join(TOP, folder)):
-            out[-1] += f"\n\nExamples: the cases of [`{folder}`](../{folder}). "
-        else:
-            out[-1] += " "
+            out[-1] += f"\n\nExamples: the cases of [`{folder}`](../{folder})."
+        out[-1] += "\n"
     about = ("Every rule type with its parameters: what `mlgate explain RULE` says. A rule that validates finds "
              "violations; one that "
              "mutates adds what is missing. What else stands in a policy is in the [policy reference](reference.md).\n\n"

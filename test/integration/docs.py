@@ -16,6 +16,7 @@ GENERATED = ("rules.md", "reference.md", "workloads.md", "options.md")
 FENCE = re.compile(r"^( *)```([^\n`]*)\n(.*?)^\1```$", re.M | re.S)
 ASIDE = {"build", ".git"}
 TREES = ("docs/", "manifests/", "policies/", "scripts/", "test/", "webhook/", ".ci/")
+OTHERS = {"--admission-control-config-file", "--build-arg", "--resource-name"}  # options of other programs
 # Variables of ours that are no option of a command.
 VARIABLES = {"MLGATE_SANDBOX", "MLGATE_BUILD", "MLGATE_E2E_BIN", "MLGATE_CI_IMAGE", "MLGATE_CI_PATHS"}
 
@@ -71,6 +72,11 @@ def links(page):
             expect(anchor in anchors(path), f"{target}: {path} has only {sorted(anchors(path))}")
 
 
+def ends(page):
+    text = read(page)
+    expect(text.endswith("\n") and not re.search(r"[ \t]+$", text, re.M), "blanks at the end of a line, or no end of the last one")
+
+
 def files(page):
     """Paths in backticks, from the top of the tree."""
     for word in inline(read(page)):
@@ -117,7 +123,7 @@ def command_lines(page, known):
     for word in inline(text):
         if re.fullmatch(r"--[a-z-]+( [A-Z]+|=.*)?", word) and page not in ("docs/ci.md", "manifests/README.md"):
             name = re.split("[ =]", word)[0]
-            expect(name in everywhere or name in ("--build-arg", "--resource-name"), f"`{word}`: no command has that option")
+            expect(name in everywhere | OTHERS, f"`{word}`: no command has that option")
     return count
 
 
@@ -177,7 +183,8 @@ def tested(row, known):
 
 def threats(known):
     rows = re.findall(r"^\|(?! *\|| threat|---).*\|$", read("docs/security.md"), re.M)
-    TAP.check("there are threats", len(rows) > 24 and [row.split(" ")[1] for row in rows[:18]] == [str(n) for n in range(1, 19)], rows)
+    model = [row.split(" ")[1] for row in rows[:18]]
+    TAP.check("there are threats", len(rows) > 24 and model == [str(n) for n in range(1, 19)], rows)
     failures = re.findall(r"^\|(?! what|---).*\|$", read("docs/operations.md").partition("## When something fails")[2], re.M)
     TAP.check("there are failures", len(failures) > 9, failures)
     for row in rows + failures:
@@ -224,7 +231,7 @@ def main():
         os.mkdir(os.path.join(folder, "pages"))
         generated(os.path.join(folder, "pages"))
         for page in every:
-            for test, *args in ((links,), (files,), (variables, known), (targets, makefile), (metrics,)):
+            for test, *args in ((links,), (ends,), (files,), (variables, known), (targets, makefile), (metrics,)):
                 TAP.run(f"{page}: {test.__name__}", test, page, *args)
             counts = {}
             TAP.run(f"{page}: command lines", lambda p=page, c=counts: c.update(lines=command_lines(p, known)))

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Every command of the pages, word by word, as a reader follows them: page by page in one empty home, each page in a new
-clone of this tree and in one shell. `sh` blocks may not fail; what a `text` or `diff` block below one, or a `console` block, shows is
-what is printed, where "…" stands for anything, whole lines too. A command that is not run here is in one of two tables, with a reason.
+"""Every command of the pages, word by word, as a reader follows them: page by page in one home, empty at first, each page in
+a clone of this tree and in one shell. `sh` blocks may not fail; what a `text` or `diff` block below one, or a `console` block,
+shows is what is printed; there "…" is anything, whole lines too. What is not run here is in one of two tables, with a reason.
 UPDATE=1 writes what was printed into the pages. Speaks TAP."""
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,11 +14,12 @@ import time
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir)]
 from docs import pages, read  # noqa: E402
-from harness import BUILD, MLGATE, SLOW, TOP, Tap, environment, expect  # noqa: E402
+from harness import BUILD, MLGATE, TOP, Tap, environment, expect  # noqa: E402
 
 TAP = Tap()
 FIRST = ("README.md", "docs/getting-started.md")  # the pages that install it; the others have it
-GENERATED = ("docs/options.md", "docs/policies.md", "docs/reference.md", "docs/rules.md", "docs/workloads.md", "docs/benchmarks.md")
+GENERATED = ("docs/benchmarks.md", "docs/options.md", "docs/policies.md", "docs/reference.md", "docs/rules.md",
+             "docs/workloads.md")
 CHANGES = "docs/architecture.md"  # compiles, for which pages_changes.py has a time of its own
 FENCE = re.compile(r"^```([^\n`]*)\n(.*?)^```$", re.M | re.S)
 COMMAND = re.compile(r"^(\$ |(sudo |! )?(mlgate|build/mlgate|make|kubectl|helm|git|curl|podman) )", re.M)
@@ -28,6 +30,8 @@ FAILED, ENDED = "\x1d", "\x1e"
 NOT_RUN = (
     ("README.md", "make test", "is what runs this"),
     ("docs/release.md", "make reproducible", "builds all of it twice; .ci/run does"),
+    ("manifests/README.md", "podman build",
+     "needs a registry; make container builds it, test/e2e/cases/operation_test.go names another in the overlay"),
     ("manifests/README.md", "overlay=manifests/overlays/cert-manager",
      "needs cert-manager's controller; test/e2e/cases/variants_test.go applies it beside cert-manager's definitions"),
     ("docs/commands.md", "mlgate scan", "asks a cluster: test/e2e/cases/scan_test.go and test/integration/scan.py"),
@@ -44,6 +48,7 @@ FOLLOWED = (
     ("docs/operations.md", "A policy is wrong", "need_test.go", "inNeed"),
     ("docs/operations.md", "All policies are in doubt", "need_test.go", "inNeed"),
     ("docs/operations.md", "mlgate does not answer", "need_test.go", "inNeed"),
+    ("docs/security.md", "What an operator does", "need_test.go", "compared"),
 )
 
 
@@ -77,6 +82,7 @@ def console(heading, body, start):
 
 def steps(text):
     found, last = [], None  # the step that a block of output belongs to
+    expect(not re.search(r"^( +```|~~~)", text, re.M), "blocks stand at the margin, behind ```")
     for match in FENCE.finditer(text):
         heading = re.findall(r"^#+ (.+)$", FENCE.sub("", text[:match.start()]), re.M)[-1]
         info, body, start = match.group(1), match.group(2), match.start(2)
@@ -90,7 +96,8 @@ def steps(text):
             last.shows(body, start)
             last = None
         else:
-            expect(info in ("", "yaml", "json", "c") and not COMMAND.search(body), f"commands in a block of {info or 'nothing'}: {body}")
+            expect(info in ("", "yaml", "json"), f"what is a block of {info}?")
+            expect(not COMMAND.search(body), f"commands in a block of {info or 'nothing'}: {body}")
     return found
 
 
@@ -110,14 +117,22 @@ def followed(page, step, used):
     """Whether `make e2e` runs it: its section, or on another page a section with the same commands."""
     own = [row for row in FOLLOWED if (page, step.heading) == row[:2]]
     used.update(own)
-    return bool(own) or any(page != row[0] and CLUSTER.search(step.commands) and step.commands in read(row[0]) for row in FOLLOWED)
+    others = [row[0] for row in FOLLOWED if row[0] != page]
+    return bool(own) or bool(CLUSTER.search(step.commands)) and any(step.commands in read(other) for other in others)
 
 
-def case_exists(page, heading, name, case):
+def case_follows(page, heading, name, case):
+    """The Go program follows the first block of a section that begins as it says, so that must be each of them."""
     text = read(f"test/e2e/cases/{name}")
     expect(f"func {case}(" in text, f"no {case} in {name}")
-    expect(f'"{heading}"' in text, f"{name} does not follow {heading}")
-    expect(f"/{page}\"" in text + read("test/e2e/cases/installed_test.go"), f"nobody reads {page}")
+    text += read("test/e2e/cases/installed_test.go")
+    expect(f"/{page}\"" in text, f"{name} does not read {page}")
+    said = {**dict(re.findall(r'(\w+) += ("[^"]*")', text))}
+    calls = re.findall(r'(?:follow|section)\(t, [\w, ]*?(\w+|"[^"]*"), (\w+|"[^"]*")\)', text)
+    begins = [said.get(begin, begin).strip('"') for where, begin in calls if said.get(where, where) == f'"{heading}"']
+    blocks = [step.commands for step in steps(read(page)) if step.heading == heading]
+    firsts = [next((block for block in blocks if block.startswith(begin)), None) for begin in begins]
+    expect(not set(blocks) - set(firsts), f"{name} follows {begins} of {heading}, and so not {set(blocks) - set(firsts)}")
 
 
 # --- what is run --------------------------------------------------------------------------------------------------------
@@ -126,12 +141,24 @@ class Reader:
     """A home, what is cloned, and a PATH."""
 
     def __init__(self, folder):
-        self.folder, self.home = folder, os.path.join(folder, "home")
-        self.origin = os.path.join(folder, "origin")
+        self.home, self.place = os.path.join(folder, "home"), os.path.join(folder, "work")
+        self.tree = os.path.join(self.place, "mlgate")
         os.mkdir(self.home)
-        shutil.copytree(TOP, self.origin, ignore=shutil.ignore_patterns("build", ".git", "__pycache__"), symlinks=True)
-        for words in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "all"]):
-            subprocess.run(["git", *words], cwd=self.origin, env=self.env(), check=True)
+        origin = os.path.join(folder, "origin")
+        shutil.copytree(TOP, origin, ignore=shutil.ignore_patterns("build", ".git", "__pycache__"), symlinks=True)
+        for words in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "all"], ["clone", "-q", ".", self.tree]):
+            self.git(origin, *words)
+        self.built(os.path.join(self.tree, "build"))
+
+    def git(self, folder, *words):
+        subprocess.run(["git", *words], cwd=folder, env=self.env(), check=True)
+
+    def as_cloned(self):
+        """Takes away what the page before has left."""
+        self.git(self.tree, "reset", "-q", "--hard")
+        self.git(self.tree, "clean", "-q", "-d", "--force")
+        for name in set(os.listdir(self.place)) - {"mlgate"}:
+            shutil.rmtree(os.path.join(self.place, name))
 
     def env(self):
         own = os.path.join(self.home, ".local/bin")
@@ -151,17 +178,19 @@ class Reader:
             for name in files:
                 os.utime(os.path.join(folder, name), ns=(now, now))
 
-    def follow(self, page, commands):
+    def follow(self, commands):
         """What each of the commands prints in one shell; FAILED is in it where a command failed."""
-        place = os.path.join(self.folder, page.replace("/", "-"))
-        tree = os.path.join(place, "mlgate")
-        subprocess.run(["git", "clone", "-q", self.origin, tree], env=self.env(), check=True)
-        self.built(os.path.join(tree, "build"))
-        script = f"trap 'printf \"\\035\"' ERR\n" + "".join(f"{text}printf '\\036'\n" for text in commands)
-        done = subprocess.run(["bash", "-c", script], cwd=tree, env=self.env(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=200 * SLOW, check=False)
-        shutil.rmtree(place)
-        return done.stdout.split(ENDED)
+        self.as_cloned()
+        script = "trap 'printf \"\\035\"' ERR\n" + "".join(f"{text}printf '\\036'\n" for text in commands)
+        shell = subprocess.Popen(["bash", "-c", script], cwd=self.tree, env=self.env(), stdin=subprocess.DEVNULL, text=True,
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            return shell.communicate(timeout=200)[0].split(ENDED)
+        except subprocess.TimeoutExpired:
+            os.killpg(shell.pid, signal.SIGTERM)  # what serves is stopped by who started it
+            raise
+        finally:
+            shell.communicate()
 
 
 def as_shown(shown, printed):
@@ -195,7 +224,7 @@ def one_page(page, reader, used):
     expect(not elsewhere, f"needs a cluster, and no case follows it: {elsewhere}")
     if not run:
         return 0
-    said = reader.follow(page, [commands for _, commands in run])
+    said = reader.follow([commands for _, commands in run])
     expect(len(said) == len(run) + 1, f"the commands ended early: {''.join(said)}")
     for number, ((step, _), printed) in enumerate(zip(run, said), 1):
         TAP.run(f"{page}: {number}: {step.commands.splitlines()[0]}", judge, step, printed)
@@ -205,10 +234,15 @@ def one_page(page, reader, used):
     return len(run)
 
 
-def main():
-    if not shutil.which("git"):
-        TAP.skip("the pages are followed", "git is not installed")
+def only_where_they_can_be():
+    """What a reader builds is the release."""
+    if os.path.basename(BUILD) != "release" or not shutil.which("git"):
+        TAP.skip("the pages are followed", "needs git, and the build that make makes")
         TAP.finish()
+
+
+def main():
+    only_where_they_can_be()
     used, counts = set(), []
     with tempfile.TemporaryDirectory(prefix="mlgate-pages-") as folder:
         reader = Reader(folder)
@@ -219,7 +253,7 @@ def main():
         TAP.check(f"{row[0]}: {row[1]}: not run, since it {row[2]}", row in used, "no page has that command")
     for row in FOLLOWED:
         TAP.check(f"{row[0]}: {row[1]} is there", row in used, "no page has that section")
-        TAP.run(f"{row[0]}: {row[1]} is followed by {row[3]}", case_exists, *row)
+        TAP.run(f"{row[0]}: {row[1]} is followed by {row[3]}", case_follows, *row)
     TAP.finish()
 
 

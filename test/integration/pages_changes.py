@@ -1,22 +1,18 @@
 #!/usr/bin/env python3
 """The page for those who change mlgate, word by word as pages.py does it: a rule, a kind and a format are added to a copy of the
 tree, of which make builds what that changes. Speaks TAP."""
-import os
-import shutil
 import tempfile
 
 import pages
 
 
 def main():
-    name = "a rule, a kind and a format are added"
-    if os.path.basename(pages.BUILD) != "release" or not shutil.which("git"):
-        pages.TAP.skip(name, "what make builds is the release, in a clone by git")
-        pages.TAP.finish()
+    pages.only_where_they_can_be()
     counts = []
     with tempfile.TemporaryDirectory(prefix="mlgate-pages-") as folder:
         reader = pages.Reader(folder)
-        pages.TAP.run(name, lambda: counts.append(pages.one_page(pages.CHANGES, reader, set())))
+        pages.TAP.run("a rule, a kind and a format are added",
+                      lambda: counts.append(pages.one_page(pages.CHANGES, reader, set())))
     pages.TAP.check("blocks were run", sum(counts) >= 8, counts)
     pages.TAP.finish()
 

@@ -63,6 +63,23 @@ func inNeed(t *testing.T, dir string, installing []block) {
 	bert(t, "nobody is asked", runs)
 	follow(t, dir, installing, "Changing what is installed", overlay)
 	bert(t, "asked again", denied)
+	compared(t, dir)
+}
+
+// compared: what is installed is as the page says, and a change is seen.
+func compared(t *testing.T, dir string) {
+	const heading = "What an operator does"
+	page := blocks(t, "../../../docs/security.md")
+	follow(t, dir, page, heading, "kubectl diff")
+	change := func(policy string) {
+		must(t, "", "patch", "validatingwebhookconfiguration", "mlgate", "--type=json", "-p",
+			`[{"op": "replace", "path": "/webhooks/0/failurePolicy", "value": "`+policy+`"}]`)
+	}
+	change("Ignore")
+	r := kube.Shell(dir, section(t, page, heading, "kubectl diff"))
+	equal(t, "the same", r.OK, false)
+	contains(t, r.Out, "-  failurePolicy: Ignore", "+  failurePolicy: Fail")
+	change("Fail")
 }
 
 // pullSecretsAllowed: the rights that the page gives are those, and no others.
