@@ -249,8 +249,7 @@ def main():
             tap.run(f"check {' '.join(args)}: exit {wanted}", exit_status, folder, args, wanted)
         for test in (text_of_a_finding, json_of_a_finding, later_document, directory, skipped, broken_beside_others,
                      warn_is_no_denial, stdin, report_to_a_file, no_report_no_file, several_errors_at_once,
-                     usual_policies_unreadable,
-                     version, no_command):
+                     usual_policies_unreadable, version, no_command):
             tap.run(test.__name__.replace("_", " "), test, folder)
     tap.finish()
 
