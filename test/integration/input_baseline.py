@@ -164,6 +164,29 @@ def many_findings(f):
     expect(count == 50000, f"{count} are written")
 
 
+FORMATS = ("text", "json", "sarif", "junit", "github", "gitlab", "markdown", "html")
+
+
+def more_than_are_listed(f):
+    """Past a thousand of one rule they are not told apart, so that no baseline can hide them; every format says that they are."""
+    asks = "image: i, resources: {requests: {nvidia.com/gpu: 1}}"
+    containers = ", ".join(f"{{name: c{i}, {asks}}}" for i in range(1500))
+    f.write("m/big.yaml", f"{{apiVersion: v1, kind: Pod, metadata: {{name: big}}, spec: {{containers: [{containers}]}}}}\n")
+    f.write("p.yaml", "apiVersion: mlgate.dev/v1\nkind: Policy\nmetadata: {name: p}\nspec: {rules: [{gpuLimits: {}}]}\n")
+    said = "m/big.yaml:1:1: Pod default/big: warning: no baseline can hide the 500 findings that are not listed"
+    check = ["check", "--policies", "p.yaml"]
+    _, _, err = harness.run([*check, "--write-baseline", "b.yaml", "m/big.yaml"], cwd=f.path())
+    expect(said in err, err)
+    expect(f.read("b.yaml").count("kind: Pod") == 1000, f"what is listed is written: {f.read('b.yaml')[:300]}")
+    for form in FORMATS:
+        status, out, err = harness.run([*check, "--baseline", "b.yaml", "--format", form, "m/big.yaml"], cwd=f.path())
+        expect(status == 1 and said in err, f"{form}: exit {status}: {err}")
+        expect("and 500 more violations that are not listed, 500 of which deny" in out, f"{form}: {out[-2000:]}")
+    _, out, err = harness.run([*check, "--format", "markdown", "m/big.yaml"], cwd=f.path())
+    expect("baseline" not in err, err)
+    expect(out.endswith(f"\nand {1501 - out.count('| **deny')} more\n"), "a comment has no room for all, and says how many")
+
+
 def hostile_names(f):
     names = ["y", "null", "1e3", "a: b", "- x", "#x", "'", '"', "a\\b", "ü", "\u2028", "\x7f", "a\tb", "a\nb", "{a}", "@x", " x ",
              "~", "\u202e", "2020-01-01", "x" * 300]
@@ -238,7 +261,8 @@ def spares_what_is_none(f):
 
 
 CASES = (hides_what_is_known, each_part_counts, new_findings_deny, moved_is_still_known, mended_is_told, many_stale_entries,
-         stable_and_same, many_findings, hostile_names, exceptions_first, refused, spares_what_is_none)
+         stable_and_same, many_findings, more_than_are_listed, hostile_names, exceptions_first, refused,
+         spares_what_is_none)
 
 
 def main():

@@ -47,6 +47,7 @@ static struct mg_platform_fact two_p[] = {ONE("linux/amd64", 3 * GI, two_layers)
 static struct mg_platform_fact kept_p[] = {ONE("linux/amd64", 5 * GI, kept_layers)};
 static struct mg_platform_fact kept_base_p[] = {ONE("linux/amd64", 4 * GI, kept_base_layers)};
 static struct mg_platform_fact both_p[] = {ONE("linux/amd64", 9 * GI, fat_layers), ONE("linux/arm64/v8", 2 * GI, arm_layers)};
+static struct mg_platform_fact uneven_p[] = {ONE("linux/arm64/v8", 2 * GI, arm_layers), ONE("linux/amd64", 5 * GI, slim_layers)};
 static struct mg_platform_fact bad_p[] = {
     {.platform = MG_S("linux/amd64"), .total = -1, .malformed = MG_S("layer 1 has the size -5")}};
 static struct mg_platform_fact artifact_p[] = {
@@ -79,7 +80,7 @@ static const struct row {
     ROW("small", small_p), ROW("said", said_p), ROW("model", model_p), ROW("two", two_p), ROW("both", both_p),
     ROW("bad", bad_p), ROW("artifact", artifact_p), ROW("label", label_p), ROW("squash", squash_p), ROW("kept", kept_p),
     ROW("kept-base", kept_base_p), ROW("shut", shut_p), ROW("told", told_p), ROW("half", half_p), ROW("half-slim", half_slim_p),
-    ROW("half-base", half_base_p), {"r.example/none:1", {.platform_count = 0}},
+    ROW("half-base", half_base_p), ROW("uneven", uneven_p), {"r.example/none:1", {.platform_count = 0}},
 };
 
 static unsigned asked;
@@ -298,6 +299,7 @@ static void test_platforms(void **state) {
   expect_says("enforce", "", ON("arm64"), "", NULL);
   assert_string_equal(last_platform, "linux/arm64");
   expect_says("enforce", "maxTotal: 1Gi", ON("arm64"), WARN, "linux/arm64/v8: 2 GiB");
+  expect_says("enforce", "maxTotal: 1Gi", MAIN(R "uneven:1"), WARN, "linux/amd64: 5 GiB"); /* both are too large */
   expect_says("enforce", "", ON("s390x"), DENY, NULL);
   expect_says("enforce", "", AFFINE("arm64"), "", NULL);
   expect_says("enforce", "", AFFINE("arm64, amd64"), DENY, NULL);

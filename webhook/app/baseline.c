@@ -123,15 +123,27 @@ static void hide(struct mg_violation *v, struct mg_verdict *verdict) {
   v->baseline = true;
 }
 
+static int note_unlisted(struct mg_baseline *b, const struct mg_report_result *r, struct mg_err *err) {
+  const uint32_t unlisted = mg_verdict_unlisted(r->verdict);
+  b->unlisted += unlisted;
+  if (!unlisted || b->unlisted_of++) return 0;
+  if (!b->arena.max) mg_arena_init(&b->arena, FOUND_ARENA, 0);
+  b->unlisted_in = mg_arena_printf(&b->arena, "%s:%u:%u: %.*s %.*s%s%.*s", r->file, r->line, r->column, MG_FMT(r->kind),
+                                   MG_FMT(r->ns), r->ns.n ? "/" : "", MG_FMT(r->name));
+  return b->unlisted_in.p ? 0 : mg_err_set(err, MG_E_NOMEM, "out of memory");
+}
+
 int mg_baseline_apply(struct mg_baseline *b, const struct mg_report_result *r, struct mg_err *err) {
   struct mg_verdict *verdict = (struct mg_verdict *)(uintptr_t)r->verdict; /* nobody has reported it yet */
   struct mg_known object = {.parts = {r->kind, r->ns, r->name}};
   size_t count;
+  int code = note_unlisted(b, r, err);
+  if (code < 0) return code;
   struct mg_known *entries = find(&b->known, &object, MG_KNOWN_NAME + 1, &count);
   for (size_t i = 0; i < count; i++) entries[i].seen = true;
   for (struct mg_violation *v = verdict->violations; v; v = v->next) {
     struct mg_known finding = finding_of(r, v);
-    int code = b->gather && v->outcome != MG_OUT_EXEMPTED ? gather(b, &finding, err) : 0;
+    code = b->gather && v->outcome != MG_OUT_EXEMPTED ? gather(b, &finding, err) : 0;
     if (code < 0) return code;
     struct mg_known *same = find(&b->known, &finding, MG_KNOWN_PARTS, &count);
     for (size_t i = 0; i < count; i++) same[i].stands = true;
@@ -156,6 +168,16 @@ static void tell_one(const struct mg_known *f, const char *path) {
   fprintf(stderr, "%.*s\n", MG_FMT(mg_buf_str(&out)));
 }
 
+static void tell_unlisted(const struct mg_baseline *b) {
+  MG_BUF_AUTO out;
+  mg_buf_init(&out, NULL, 1 << 16);
+  mg_buf_clean(&out, b->unlisted_in);
+  fprintf(stderr, "%.*s: warning: no baseline can hide the %zu finding%s that %s not listed", MG_FMT(mg_buf_str(&out)),
+          b->unlisted, b->unlisted == 1 ? "" : "s", b->unlisted == 1 ? "is" : "are");
+  if (b->unlisted_of > 1) fprintf(stderr, ", of this and %zu more objects", b->unlisted_of - 1);
+  fputs("; what is listed must be mended, or excepted, first\n", stderr);
+}
+
 static int by_place(const void *a, const void *b) {
   const struct mg_known *left = a, *right = b;
   return (left->at.at > right->at.at) - (left->at.at < right->at.at);
@@ -163,6 +185,7 @@ static int by_place(const void *a, const void *b) {
 
 void mg_baseline_tell(struct mg_baseline *b, enum mg_baseline_scope scope) {
   size_t told = 0, unseen = 0;
+  if (b->unlisted) tell_unlisted(b);
   if (b->known.count) qsort(b->known.items, b->known.count, sizeof *b->known.items, by_place);
   for (size_t i = 0; i < b->known.count; i++) {
     const struct mg_known *f = &b->known.items[i];

@@ -34,6 +34,9 @@ struct mg_baseline {
   struct mg_known_list known, found;
   struct mg_arena arena; /* of what is found */
   bool gather; /* what is found */
+  size_t unlisted; /* findings that verdicts only count, of `unlisted_of` objects; no baseline can tell them apart */
+  size_t unlisted_of;
+  mg_str unlisted_in; /* the first of these */
 };
 
 /* Of such a file. */
@@ -49,8 +52,8 @@ int mg_baseline_apply(struct mg_baseline *baseline, const struct mg_report_resul
 /* What was looked into. */
 enum mg_baseline_scope { MG_BASELINE_ALL, MG_BASELINE_SOME_FILES, MG_BASELINE_SOME_OBJECTS };
 
-/* Entries that are not found any more, to standard error. Those of objects that were not judged only where all was looked into;
- * of some files one line says how many they are. */
+/* To standard error: findings that no baseline can hide, and entries that are not found any more. Of these, those of objects that
+ * were not judged only where all was looked into; of some files one line says how many they are. */
 void mg_baseline_tell(struct mg_baseline *baseline, enum mg_baseline_scope scope);
 
 /* Whether --write-baseline may take the place of what is there: nothing, an empty file, a baseline, no regular file. A manifest

@@ -1,5 +1,4 @@
 /* mlgate COMMAND …: finds the command in the table, reads its options, runs it. */
-#include <errno.h>
 #include <gnutls/gnutls.h>
 #include <microhttpd.h>
 #include <openssl/crypto.h>
@@ -45,13 +44,6 @@ const struct mg_command *const mg_commands[] = {
     NULL,
 };
 #define COMMANDS (sizeof mg_commands / sizeof *mg_commands - 1)
-
-int mg_command_print(const char *who, const struct mg_buf *text) {
-  bool good = !text->failed && (!text->n || fwrite(text->p, 1, text->n, stdout) == text->n) && fflush(stdout) == 0;
-  if (text->failed) fprintf(stderr, "%s: out of memory\n", who);
-  else if (!good) fprintf(stderr, "%s: standard output: %s\n", who, strerror(errno));
-  return good ? MG_EXIT_OK : MG_EXIT_USAGE;
-}
 
 static void overview(struct mg_buf *out) {
   mg_buf_lit(out, "usage: mlgate COMMAND [options]\n\nPolicies for machine-learning workloads in Kubernetes.\n\n");

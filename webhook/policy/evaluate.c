@@ -244,8 +244,8 @@ static void count_found(struct mg_eval *eval, const struct mg_run *run) {
   }
   if (!more) return;
   mg_verdict_warn(eval->verdict, eval->arena,
-                  mg_arena_printf(eval->arena, "%.*s/%.*s: %u more violations than are listed", MG_FMT(run->policy->name),
-                                  MG_FMT(run->rule->name), more));
+                  mg_arena_printf(eval->arena, "%.*s/%.*s: and %u more violations that are not listed, %u of which deny",
+                                  MG_FMT(run->policy->name), MG_FMT(run->rule->name), more, run->more[MG_OUT_DENY]));
 }
 
 /* The rule has said something: which of it was there before? */

@@ -44,3 +44,10 @@ mg_str mg_violation_pointer(const struct mg_violation *v) {
   struct mg_arena *arena = v->object.doc->arena;
   return join_pointer(arena, mg_pointer(arena, v->object, v->where.node), v->where.more);
 }
+
+uint32_t mg_verdict_unlisted(const struct mg_verdict *verdict) {
+  uint32_t counted = 0, listed = 0;
+  for (int i = 0; i < MG_OUT_EXEMPTED; i++) counted += verdict->counts[i];
+  for (const struct mg_violation *v = verdict->violations; v; v = v->next) listed += v->outcome != MG_OUT_EXEMPTED;
+  return counted > listed ? counted - listed : 0;
+}

@@ -56,6 +56,10 @@ struct mg_violation {
 mg_str mg_violation_path(const struct mg_violation *violation);
 mg_str mg_violation_pointer(const struct mg_violation *violation);
 
+struct mg_verdict;
+/* Violations that count and are not in the list, which has at most a thousand of one rule; the exempted left out. */
+uint32_t mg_verdict_unlisted(const struct mg_verdict *verdict);
+
 struct mg_warning {
   struct mg_warning *next;
   mg_str text;
