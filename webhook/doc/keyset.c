@@ -68,7 +68,7 @@ static bool grow(struct mg_keyset *set, struct mg_arena *arena) {
 
 struct mg_key_slot *mg_keyset_slot(struct mg_keyset *set, struct mg_arena *arena, const struct mg_cell *cells, uint32_t object,
                                    mg_str key) {
-  if (set->count >= set->cap / 4 * 3 && !grow(set, arena)) return NULL;
+  if (set->count >= set->cap / 8 * 7 && !grow(set, arena)) return NULL;
   uint32_t hash = hash_key(set, object, key);
   for (uint32_t i = hash & (set->cap - 1);; i = (i + 1) & (set->cap - 1)) {
     struct mg_key_slot *slot = &set->slots[i];
