@@ -39,7 +39,7 @@ static int start_server(void **state) {
   assert_int_equal(mg_listen("127.0.0.1:0", &bound[MG_DOOR_TLS].fd, &bound[MG_DOOR_TLS].port, &err), 0);
   setsockopt(bound[MG_DOOR_TLS].fd, SOL_SOCKET, SO_SNDBUF, &(int){4096}, sizeof(int)); /* those that are accepted have it, too */
   tls = SSL_CTX_new(TLS_client_method());
-  strcpy(dir, "/tmp/mlgate-worker-XXXXXX");
+  snprintf(dir, sizeof dir, "/tmp/mlgate-worker-XXXXXX");
   assert_non_null(mkdtemp(dir));
   make_pair(dir);
   snprintf(cert_path, sizeof cert_path, "%s/tls.crt", dir);
