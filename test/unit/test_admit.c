@@ -165,6 +165,20 @@ static void thousands(void **state) {
   mg_snapshot_unref(s);
 }
 
+/* What was there before leaves room for what denies. */
+static void one_behind_thousands(void **state) {
+  (void)state;
+  struct mg_snapshot *s = scene_load(probe_types, POLICY("p", "  rules: [{grade: {of: container}}]"), NULL);
+  struct answered a;
+  struct mg_arena arena;
+  mg_arena_init(&arena, (size_t)16 << 20, 0);
+  ASK(&a, s, MG_VALIDATE, .object = with_containers(&arena, 1201, "1").p, .old = with_containers(&arena, 1200, "1").p);
+  expect_text(get(a.response, "status", "message"), "p/grade: spec.containers[1200].grade: grade 1");
+  done(&a);
+  mg_arena_fini(&arena);
+  mg_snapshot_unref(s);
+}
+
 /* 8 KiB in all, in whole lines; the first of them is cut where it alone is too long. */
 static void eight_kib(void **state) {
   (void)state;
@@ -620,6 +634,7 @@ int main(void) {
       cmocka_unit_test(line_forms),
       cmocka_unit_test(twenty_lines),
       cmocka_unit_test(thousands),
+      cmocka_unit_test(one_behind_thousands),
       cmocka_unit_test(eight_kib),
       cmocka_unit_test(long_warnings),
       cmocka_unit_test(thirty_warnings),

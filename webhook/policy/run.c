@@ -156,7 +156,7 @@ static enum mg_outcome outcome_of(const struct mg_run *run, const struct mg_find
   return outcome > f->hardest ? outcome : f->hardest;
 }
 
-/* Of one rule and object. Nobody reads more, and a hostile object must not fill the memory with them. */
+/* Of one rule, outcome and object. Nobody reads more, and a hostile object must not fill the memory with them. */
 #define MOST_STORED 1000
 
 __attribute__((format(printf, 3, 0)))
@@ -165,7 +165,7 @@ static void add_violation(struct mg_run *run, const struct mg_finding *f, const 
   struct mg_known id = identity_of(run, f);
   const struct mg_exception *e = mg_exempted(run->eval, run->rule, f->pod, f->container);
   enum mg_outcome outcome = e ? MG_OUT_EXEMPTED : was_there(run, &id) ? MG_OUT_AUDIT : outcome_of(run, f);
-  if (run->stored == MOST_STORED) {
+  if (run->stored[outcome] == MOST_STORED) {
     run->more[outcome]++;
     return;
   }
@@ -189,7 +189,7 @@ static void add_violation(struct mg_run *run, const struct mg_finding *f, const 
   if (run->rule->message.n) v->message = mg_arena_printf(arena, "%.*s: %.*s", MG_FMT(run->rule->message), MG_FMT(text));
   *run->found_end = v;
   run->found_end = &v->next;
-  run->stored++;
+  run->stored[outcome]++;
 }
 
 void mg_run_violation(struct mg_run *run, const struct mg_finding *finding, const char *format, ...) {
