@@ -454,8 +454,8 @@ static void many_templates(void **state) {
     struct mg_buf body;
     mg_buf_init(&body, NULL, (size_t)1 << 20);
     mg_buf_lit(&body, "{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\",\"request\":{\"uid\":\"u-1\","
-                      "\"kind\":{\"group\":\"jobset.x-k8s.io\",\"version\":\"v1alpha2\",\"kind\":\"JobSet\"},\"operation\":\"CREATE\","
-                      "\"object\":{\"spec\":{\"replicatedJobs\":[{}");
+                      "\"kind\":{\"group\":\"jobset.x-k8s.io\",\"version\":\"v1alpha2\",\"kind\":\"JobSet\"},"
+                      "\"operation\":\"CREATE\",\"object\":{\"spec\":{\"replicatedJobs\":[{}");
     for (int i = 0; i < n; i++)
       mg_buf_lit(&body, ",{\"template\":{\"spec\":{\"template\":{\"spec\":{\"containers\":[{}]}}}}}");
     mg_buf_lit(&body, "]}}}}");
