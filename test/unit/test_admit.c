@@ -166,6 +166,20 @@ static void thousands(void **state) {
   mg_snapshot_unref(s);
 }
 
+/* What was there before leaves room for what denies. */
+static void one_behind_thousands(void **state) {
+  (void)state;
+  struct mg_snapshot *s = scene_load(probe_types, POLICY("p", "  rules: [{grade: {of: container}}]"), NULL);
+  struct answered a;
+  struct mg_arena arena;
+  mg_arena_init(&arena, (size_t)16 << 20, 0);
+  ASK(&a, s, MG_VALIDATE, .object = with_containers(&arena, 1201, "1").p, .old = with_containers(&arena, 1200, "1").p);
+  expect_text(get(a.response, "status", "message"), "p/grade: spec.containers[1200].grade: grade 1");
+  done(&a);
+  mg_arena_fini(&arena);
+  mg_snapshot_unref(s);
+}
+
 /* 8 KiB in all, in whole lines; the first of them is cut where it alone is too long. */
 static void eight_kib(void **state) {
   (void)state;
@@ -440,10 +454,11 @@ static void many_templates(void **state) {
     struct answered a;
     struct mg_buf body;
     mg_buf_init(&body, NULL, (size_t)1 << 20);
-    mg_buf_lit(&body, "{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\",\"request\":{\"uid\":\"u-1\",\"kind\":"
-                      "{\"group\":\"jobset.x-k8s.io\",\"version\":\"v1alpha2\",\"kind\":\"JobSet\"},\"operation\":\"CREATE\","
-                      "\"object\":{\"spec\":{\"replicatedJobs\":[{}");
-    for (int i = 0; i < n; i++) mg_buf_lit(&body, ",{\"template\":{\"spec\":{\"template\":{\"spec\":{\"containers\":[{}]}}}}}");
+    mg_buf_lit(&body, "{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\",\"request\":{\"uid\":\"u-1\","
+                      "\"kind\":{\"group\":\"jobset.x-k8s.io\",\"version\":\"v1alpha2\",\"kind\":\"JobSet\"},"
+                      "\"operation\":\"CREATE\",\"object\":{\"spec\":{\"replicatedJobs\":[{}");
+    for (int i = 0; i < n; i++)
+      mg_buf_lit(&body, ",{\"template\":{\"spec\":{\"template\":{\"spec\":{\"containers\":[{}]}}}}}");
     mg_buf_lit(&body, "]}}}}");
     ask_text(&a, s, mg_buf_str(&body));
     assert_int_equal(a.answer.http_status, n > MG_MOST_TEMPLATES ? 413 : 200);
@@ -624,6 +639,7 @@ int main(void) {
       cmocka_unit_test(line_forms),
       cmocka_unit_test(twenty_lines),
       cmocka_unit_test(thousands),
+      cmocka_unit_test(one_behind_thousands),
       cmocka_unit_test(eight_kib),
       cmocka_unit_test(long_warnings),
       cmocka_unit_test(thirty_warnings),

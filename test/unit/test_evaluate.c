@@ -535,7 +535,8 @@ enum { ALIKE = 20000 };
 
 /* A Pod of containers that differ in nothing but their grade. */
 static char *pod_of_alike(int first, int step) {
-  static const char head[] = POD_HEAD "metadata: {name: a, namespace: ns}\nspec: {containers: [", item[] = "{name: c, grade: \"%05d\"}, ";
+  static const char head[] = POD_HEAD "metadata: {name: a, namespace: ns}\nspec: {containers: [";
+  static const char item[] = "{name: c, grade: \"%05d\"}, ";
   char *text = malloc(sizeof head + (size_t)ALIKE * sizeof item + 8), *at = text + sizeof head - 1;
   assert_non_null(text);
   memcpy(text, head, sizeof head);

@@ -352,12 +352,12 @@ bool mg_pod_level_limit(const struct mg_pod *pod, mg_str resource, mg_node *ret)
 
 bool mg_container_limit(const struct mg_pod *pod, const struct mg_container *c, mg_str resource, struct mg_quantity *ret) {
   const struct mg_amount *a = mg_container_amount(c, resource);
-  if (a && a->limit_state == MG_AMOUNT_READ) {
+  if (a && a->limit_state == MG_AMOUNT_READ && a->limit_q.nano != 0) {
     *ret = a->limit_q;
     return true;
   }
   mg_node limit;
-  return mg_pod_level_limit(pod, resource, &limit) && mg_quantity_read(limit, ret, NULL) == 0;
+  return mg_pod_level_limit(pod, resource, &limit) && mg_quantity_read(limit, ret, NULL) == 0 && ret->nano != 0;
 }
 
 /* Policies under which somebody starts the containers again; ExitCode is Kubeflow's. */

@@ -159,7 +159,7 @@ bool mg_device_counts(const struct mg_device_filter *filter, const struct mg_amo
 int64_t mg_container_devices(const struct mg_container *c, const struct mg_device_filter *filter);
 int64_t mg_pod_devices(const struct mg_pod *pod, const struct mg_device_filter *filter);
 
-/* The container's own limit of a resource, else the pod's; false where neither can be read. */
+/* The container's own limit of a resource, else the pod's; false where neither can be read. One of 0 is none to the kubelet. */
 bool mg_container_limit(const struct mg_pod *pod, const struct mg_container *c, mg_str resource, struct mg_quantity *ret);
 /* spec.resources.limits of that resource is there. */
 bool mg_pod_level_limit(const struct mg_pod *pod, mg_str resource, mg_node *ret);

@@ -96,7 +96,7 @@ static struct mg_known identity_of(const struct mg_run *run, const struct mg_fin
                            .measure = f->measure};
 }
 
-/* A text tells violations apart here, too: a hostile pair of objects has thousands that differ in nothing else. Edits have none. */
+/* A text counts, too: a hostile pair of objects has thousands of violations that differ in nothing else. Edits have none. */
 static size_t slot_of(const struct mg_known *k) {
   uint64_t hash = mg_str_hash(mg_str_hash(mg_str_hash(MG_HASH, k->template_id), k->container), k->subject);
   return (k->measure.kind == MG_MEASURE_TEXT ? mg_str_hash(hash, k->measure.text) : hash) % MG_KNOWN_SLOTS;
@@ -130,10 +130,12 @@ static void remember(struct mg_run *run, const struct mg_finding *f) {
   struct mg_known now = identity_of(run, f);
   if (!run->known) run->known = MG_NEW_N(arena, struct mg_known *, MG_KNOWN_SLOTS);
   if (!run->known) return;
-  struct mg_known **slot = &run->known[slot_of(&now)], *k = *slot;
-  while (k && !(same_identity(k, &now) && (no_worse(&now.measure, &k->measure) || no_worse(&k->measure, &now.measure)))) k = k->next;
-  if (k) {
-    if (!no_worse(&now.measure, &k->measure)) k->measure = now.measure;
+  struct mg_known **slot = &run->known[slot_of(&now)], *k;
+  for (k = *slot; k; k = k->next) {
+    if (!same_identity(k, &now)) continue;
+    if (no_worse(&now.measure, &k->measure)) return;
+    if (!no_worse(&k->measure, &now.measure)) continue;
+    k->measure = now.measure;
     return;
   }
   if (!(k = MG_NEW(arena, struct mg_known))) return;
@@ -156,7 +158,7 @@ static enum mg_outcome outcome_of(const struct mg_run *run, const struct mg_find
   return outcome > f->hardest ? outcome : f->hardest;
 }
 
-/* Of one rule and object. Nobody reads more, and a hostile object must not fill the memory with them. */
+/* Of one rule, outcome and object. Nobody reads more, and a hostile object must not fill the memory with them. */
 #define MOST_STORED 1000
 
 __attribute__((format(printf, 3, 0)))
@@ -165,7 +167,7 @@ static void add_violation(struct mg_run *run, const struct mg_finding *f, const 
   struct mg_known id = identity_of(run, f);
   const struct mg_exception *e = mg_exempted(run->eval, run->rule, f->pod, f->container);
   enum mg_outcome outcome = e ? MG_OUT_EXEMPTED : was_there(run, &id) ? MG_OUT_AUDIT : outcome_of(run, f);
-  if (run->stored == MOST_STORED) {
+  if (run->stored[outcome] == MOST_STORED) {
     run->more[outcome]++;
     return;
   }
@@ -189,7 +191,7 @@ static void add_violation(struct mg_run *run, const struct mg_finding *f, const 
   if (run->rule->message.n) v->message = mg_arena_printf(arena, "%.*s: %.*s", MG_FMT(run->rule->message), MG_FMT(text));
   *run->found_end = v;
   run->found_end = &v->next;
-  run->stored++;
+  run->stored[outcome]++;
 }
 
 void mg_run_violation(struct mg_run *run, const struct mg_finding *finding, const char *format, ...) {

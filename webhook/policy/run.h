@@ -61,7 +61,7 @@ struct mg_run {
   const struct mg_selection *selection;
   struct mg_known **known;  /* edits or violations of oldObject: MG_KNOWN_SLOTS lists by hash; NULL: none */
   struct mg_violation *found, **found_end; /* of this rule, before they are compared */
-  uint32_t stored, more[4]; /* how many of them; and by outcome those past the limit, which are only counted */
+  uint32_t stored[4], more[4]; /* how many of them by outcome, and those past the limit, which are only counted */
 };
 
 /* Object-level and template-level match of a policy with its excludes. */
