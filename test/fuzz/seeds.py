@@ -244,6 +244,10 @@ def of_clusters(seeds):
     for replies in ([(200, first), (200, last)], [(200, first), (410, {"metadata": {"continue": "z"}}), (200, last)],
                     [(200, first), (410, {}), (200, last)], [(200, dict(last, items=None))]):
         seeds.add("listing", "L" + "\n%%\n".join(f"{status}{plain(body)}" for status, body in replies))
+    for one in (config, groups, served, [1.5, -0.0, "\u00e4\ud83d\ude00", None, True]):
+        seeds.add("api", "J" + plain(one))
+    for token in ("abc.def-_", "a\r\n", " a", "a b", ""):
+        seeds.add("api", "T" + token)
     names = [{"metadata": {"name": n, "namespace": "ml", "resourceVersion": str(i), "managedFields": []}, "spec": {"limits": [i]},
               "value": i} for i, n in enumerate("abc")]
     pages = [{"kind": "List", "metadata": {"resourceVersion": "7", "continue": "more"}, "items": names[:2]},
