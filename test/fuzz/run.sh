@@ -21,9 +21,10 @@
 #   manifests of images, layers   registry/manifest, weights, peek              manifest, layer, words
 #   logins, challenges            registry/keyring, challenge                   login, words
 #   certificates and keys         certs/pem                                     pem
-#   times, traceparent, timeouts  base/when, trace, http/negotiate              words
-# By none: the reply of a token server, Secrets with logins or certificates, and files of the image cache. They are read by the
-# JSON reader or jansson (targets json, api), and what is in them by keyring and pem; between is a handful of look-ups by key.
+#   times, traceparent, timeouts  base/when, trace, http/screen                 words
+#   files of the image cache      registry/disk                                 disk
+# By none: the reply of a token server, and Secrets with logins or certificates. They are read by the JSON reader or jansson
+# (targets json, api), and what is in them by keyring and pem; between is a handful of look-ups by key.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 2
 seconds=$1

@@ -323,6 +323,12 @@ def of_images(seeds):
              {"created_by": "RUN x"}]}
     for one in (manifest, index, dict(manifest, config=dict(manifest["config"], data="e30="))):
         seeds.add("manifest", plain(one) + "\n%%\n" + plain(facts))
+    kept = {"digest": digest, "diffId": digest, "mediaType": "x", "size": 5, "command": "RUN x", "proof": 2, "what": "m",
+            "fileSize": -1, "lookedInto": True, "held": 0, "toc": "1:2", "tocDigest": digest, "tried": True, "measured": False}
+    platform = {"platform": "linux/amd64", "digest": digest, "total": 12, "malformed": "", "artifact": "", "proof": 0, "what": "",
+                "layers": [kept, dict(kept, proof=0)]}
+    for platforms in ([], [platform], [platform, dict(platform, platform="linux/arm64", layers=[])]):
+        seeds.add("disk", plain({"mlgate": 1, "key": digest + " p", "digest": digest, "platforms": platforms}))
     for members in (["a/b.txt"], ["models/x.gguf", "models/config.json"], ["d" * 120 + "/" + "f" * 90]):
         for form in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
             out = io.BytesIO()
