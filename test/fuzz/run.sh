@@ -6,6 +6,25 @@
 # build/fuzz/ledger gets a line "TARGET SECONDS INPUTS" of each run that finds nothing, seconds of CPU; its sums are told at the
 # end, so that a target may get its time in pieces.
 # make fuzz has built the targets: build/fuzz/fuzz/fuzz_NAME. The last line is "N passed, N failed".
+#
+# What comes from outside, who reads it, and the target that reaches it:
+#   reviews over HTTP             http/, doc/json, admit/                       http, json, review
+#   manifests                     doc/yaml, app/judge, app/fixer, doc/splice    yaml, check, fix
+#   policies, exceptions, context policy/load, doc/decode, kube/                policy, pattern, selector, quantity
+#   Tests                         app/cases_read, cases_run, cases_compare      cases
+#   baseline, .mlgate.yaml        app/strict, baseline, config, options         baseline, config
+#   records of replay             app/records, recorded                         records
+#   what git prints               app/git, changes                              git
+#   kubeconfig, token file        cluster/kubeconfig, base/token                kubeconfig, api
+#   replies of the API server     cluster/api, listing, feed                    api, listing, feed
+#   image names and digests       kube/image                                    image
+#   manifests of images, layers   registry/manifest, weights, peek              manifest, layer, words
+#   logins, challenges            registry/keyring, challenge                   login, words
+#   certificates and keys         certs/pem                                     pem
+#   times, traceparent, timeouts  base/when, trace, http/screen                 words
+#   files of the image cache      registry/disk                                 disk
+# By none: the reply of a token server, and Secrets with logins or certificates. They are read by the JSON reader or jansson
+# (targets json, api), and what is in them by keyring and pem; between is a handful of look-ups by key.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 2
 seconds=$1

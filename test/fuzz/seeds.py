@@ -244,6 +244,10 @@ def of_clusters(seeds):
     for replies in ([(200, first), (200, last)], [(200, first), (410, {"metadata": {"continue": "z"}}), (200, last)],
                     [(200, first), (410, {}), (200, last)], [(200, dict(last, items=None))]):
         seeds.add("listing", "L" + "\n%%\n".join(f"{status}{plain(body)}" for status, body in replies))
+    for one in (config, groups, served, [1.5, -0.0, "\u00e4\ud83d\ude00", None, True]):
+        seeds.add("api", "J" + plain(one))
+    for token in ("abc.def-_", "a\r\n", " a", "a b", ""):
+        seeds.add("api", "T" + token)
     names = [{"metadata": {"name": n, "namespace": "ml", "resourceVersion": str(i), "managedFields": []}, "spec": {"limits": [i]},
               "value": i} for i, n in enumerate("abc")]
     pages = [{"kind": "List", "metadata": {"resourceVersion": "7", "continue": "more"}, "items": names[:2]},
@@ -319,6 +323,12 @@ def of_images(seeds):
              {"created_by": "RUN x"}]}
     for one in (manifest, index, dict(manifest, config=dict(manifest["config"], data="e30="))):
         seeds.add("manifest", plain(one) + "\n%%\n" + plain(facts))
+    kept = {"digest": digest, "diffId": digest, "mediaType": "x", "size": 5, "command": "RUN x", "proof": 2, "what": "m",
+            "fileSize": -1, "lookedInto": True, "held": 0, "toc": "1:2", "tocDigest": digest, "tried": True, "measured": False}
+    platform = {"platform": "linux/amd64", "digest": digest, "total": 12, "malformed": "", "artifact": "", "proof": 0, "what": "",
+                "layers": [kept, dict(kept, proof=0)]}
+    for platforms in ([], [platform], [platform, dict(platform, platform="linux/arm64", layers=[])]):
+        seeds.add("disk", plain({"mlgate": 1, "key": digest + " p", "digest": digest, "platforms": platforms}))
     for members in (["a/b.txt"], ["models/x.gguf", "models/config.json"], ["d" * 120 + "/" + "f" * 90]):
         for form in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
             out = io.BytesIO()
