@@ -74,7 +74,8 @@ def links(page):
 
 def ends(page):
     text = read(page)
-    expect(text.endswith("\n") and not re.search(r"[ \t]+$", text, re.M), "blanks at the end of a line, or no end of the last one")
+    expect(text.endswith("\n"), "the last line has no end")
+    expect(not re.search(r"[ \t]$", text, re.M), "blanks at the end of a line")
 
 
 def files(page):
