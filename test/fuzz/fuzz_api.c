@@ -61,6 +61,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (!size) return 0;
   mg_str text = {(const char *)data + 1, size - 1};
   if (data[0] == 'T') check_token(text);
-  else check_json(text);
+  else if (!text.n || !memchr(text.p, 0, text.n)) check_json(text); /* jansson passes over a NUL behind a number */
   return 0;
 }

@@ -190,8 +190,10 @@ static int duplicate(struct builder *b, uint32_t old, struct mg_yaml_span by, bo
   mg_str key = {c->text, c->len};
   if (!b->how->last_wins) {
     const char *what = merge ? "the merge key overwrites" : "duplicate key";
-    mg_str name = shown(key);
-    return fail(b, by.start, MG_E_INVALID, "%s \"%.*s\"", what, MG_FMT(name));
+    struct mg_buf name; /* of !!binary it is any bytes */
+    mg_buf_init(&name, b->arena, (size_t)4 * NAME_MAX_SHOWN);
+    mg_buf_clean(&name, shown(key));
+    return fail(b, by.start, MG_E_INVALID, "%s \"%.*s\"", what, MG_FMT(mg_buf_str(&name)));
   }
   if (c->touched && !merge) return 0; /* to add to what a merge brought is what merge keys are for */
   struct mg_duplicate *d = MG_NEW(b->arena, struct mg_duplicate);
