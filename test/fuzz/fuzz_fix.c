@@ -21,13 +21,13 @@ static size_t errors_in(const struct mg_judged *file) {
   return errors;
 }
 
-/* The next line that is nothing but a comment; {NULL, 0} at the end. */
+/* The next line that is nothing but a comment; {NULL, 0} at the end. One with a quote may be the end of a text. */
 static mg_str next_comment(mg_str *rest) {
   while (rest->n) {
     mg_str line = {rest->p, mg_str_find(*rest, '\n')};
     *rest = mg_str_from(*rest, line.n + 1);
     while (line.n && line.p[0] == ' ') line = mg_str_from(line, 1);
-    if (line.n && line.p[0] == '#') return line;
+    if (line.n && line.p[0] == '#' && mg_str_find(line, '"') == line.n && mg_str_find(line, '\'') == line.n) return line;
   }
   return (mg_str){0};
 }
