@@ -40,9 +40,9 @@ HARDEN_LD_WANTED := '-pie -Wl,-z,relro,-z,now,-z,noexecstack' -Wl,-z,separate-co
 
 OPT_release = -O2 -g $(HARDEN) -fPIE
 # Sanitizers make gcc's flow warnings wrong; the release build and lint have judged them.
-OPT_asan = -w -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -fPIE
+OPT_asan = -w -O1 -g -ftrivial-auto-var-init=pattern -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -fPIE
 # Counts every line; what threads count at the same time must not get lost.
-OPT_coverage = -w -O0 -g --coverage -fprofile-update=atomic -DMG_COVERAGE -fPIE
+OPT_coverage = -w -O0 -g -ftrivial-auto-var-init=pattern --coverage -fprofile-update=atomic -DMG_COVERAGE -fPIE
 OPT_tsan = -w -O1 -g -fno-omit-frame-pointer -fsanitize=thread -fPIE
 OPT_fuzz = -w -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fPIE
 LD_release = $(HARDEN_LD)

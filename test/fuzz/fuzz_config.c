@@ -56,9 +56,9 @@ static int type_all(const struct mg_command *command, mg_str text, struct mg_are
     const struct mg_option *row = row_of(command, mg_text(key));
     mg_node value = mg_value(key);
     if (!row) continue;
+    mg_node item = mg_first(mg_as(value, MG_ARRAY));
     if (!mg_is(value, MG_ARRAY)) argv[argc++] = typed(arena, row, value);
-    else
-      for (mg_node item = mg_first(value); item.at && argc < TYPED_MAX; item = mg_next(item)) argv[argc++] = typed(arena, row, item);
+    for (; item.at && argc < TYPED_MAX; item = mg_next(item)) argv[argc++] = typed(arena, row, item);
   }
   return argc;
 }

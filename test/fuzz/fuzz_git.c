@@ -50,9 +50,10 @@ static void check_same(const struct mg_changes *a, const struct mg_changes *b) {
   bool same = a->file_count == b->file_count && a->range_count == b->range_count;
   for (size_t i = 0; same && i < a->file_count; i++)
     same = strcmp(a->files[i].path, b->files[i].path) == 0 && a->files[i].count == b->files[i].count;
-  for (size_t i = 0; same && i < a->range_count; i++)
-    same = a->ranges[i].from == b->ranges[i].from && a->ranges[i].to == b->ranges[i].to && a->ranges[i].kind == b->ranges[i].kind &&
-           mg_str_eq(a->ranges[i].tail, b->ranges[i].tail);
+  for (size_t i = 0; same && i < a->range_count; i++) {
+    const struct mg_change *x = &a->ranges[i], *y = &b->ranges[i];
+    same = x->from == y->from && x->to == y->to && x->kind == y->kind && mg_str_eq(x->tail, y->tail);
+  }
   FUZZ_CHECK(same, "cut otherwise, something else changed");
 }
 
