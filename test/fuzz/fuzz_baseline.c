@@ -60,7 +60,7 @@ static mg_str written(struct mg_baseline *b, struct mg_buf *to) {
 
 static void check_again(struct mg_baseline *b) {
   MG_BUF_AUTO text;
-  struct mg_baseline again;
+  struct mg_baseline again = {0};
   struct mg_err err = {0};
   mg_buf_init(&text, NULL, ROOM + 65536);
   mg_str anew = written(b, &text);
