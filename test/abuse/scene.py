@@ -99,7 +99,7 @@ class Mounted(Gate):
 
     def use_policies(self, *folders):
         names = [path for folder in folders for path in sorted(glob.glob(f"{folder}/*.yaml"))]
-        self.policy_place.write({f"{i}-{os.path.basename(path)}": read(path) for i, path in enumerate(names)})
+        self.policy_place.write({f"{i:03}-{os.path.basename(path)}": read(path) for i, path in enumerate(names)})
         for link in glob.glob(f"{self.policy_place.folder}/*.yaml"):  # as the kubelet does with what is no more
             if not os.path.exists(link):
                 os.unlink(link)
