@@ -157,6 +157,7 @@ static void errors_point_at_the_byte(void **state) {
   check_fails(MG_S("{\"a\":1,\n \"b\":{\"a\":2},\"a\":3}"), S, 21, "duplicate key \"a\"");
   check_fails(MG_S("{\"a\":1,\"\\u0061\":2}"), S, 7, "duplicate key \"a\"");
   check_fails(MG_S("{\"\":1,\"\":2}"), S, 6, "duplicate key \"\"");
+  check_fails(MG_S("{\"a\x7f\":1,\"a\x7f\":2}"), S, 8, "duplicate key \"a\uFFFD\"");
 }
 
 static void errors_have_line_and_column(void **state) {

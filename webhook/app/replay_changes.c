@@ -3,6 +3,7 @@
 
 #include "admit/admit.h"
 #include "app/replay.h"
+#include "base/utf8.h"
 
 /* A finding, or a warning that is no finding. */
 struct mark {
@@ -122,8 +123,8 @@ static bool count_request(struct mg_replay *replay, struct mg_replay_group *grou
 
 static mg_str shortened(struct mg_arena *arena, mg_str text, size_t most) {
   if (text.n <= most) return mg_arena_dup(arena, text);
-  while (most && ((unsigned char)text.p[most] & 0xC0) == 0x80) most--;
-  return mg_arena_printf(arena, "%.*s\u2026", (int)most, text.p);
+  mg_str first = mg_utf8_first(text, most);
+  return mg_arena_printf(arena, "%.*s\u2026", MG_FMT(first));
 }
 
 static mg_str line_of(const struct mark *mark, struct mg_arena *arena) {

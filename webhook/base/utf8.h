@@ -75,6 +75,13 @@ static inline const char *mg_utf8_plain(const char *p, const char *end) {
   return p;
 }
 
+/* So many bytes from the front, less where a character would be cut. */
+static inline mg_str mg_utf8_first(mg_str s, size_t most) {
+  if (s.n <= most) return s;
+  while (most && ((unsigned char)s.p[most] & 0xC0) == 0x80) most--;
+  return (mg_str){s.p, most};
+}
+
 /* What moves the cursor, turns text around or cannot be seen: never shown to a person as it is. */
 static inline bool mg_utf8_is_hidden(uint32_t point) {
   static const struct {

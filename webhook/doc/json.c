@@ -8,6 +8,7 @@
 
 /* Objects up to this many keys are searched one by one. */
 #define KEYS_LINEAR 16
+#define KEY_MAX_SHOWN ((size_t)64) /* in the message of an error */
 /* Down to this depth a word of bits tells that a key is new without a search. */
 #define FILTER_DEPTH 64
 #define ALL_SEEN UINT64_MAX
@@ -346,16 +347,11 @@ static inline bool is_new_key(struct reader *r, mg_str key) {
 /* A key that was there: an error, or the new value takes the place of the old one. */
 __attribute__((noinline)) static const char *again(struct reader *r, uint32_t key, mg_str text, const char *p, const char *end) {
   if (!r->how->last_wins) {
-    char shown[65] = "";
-    size_t n = 0;
-    while (n < text.n && n < sizeof(shown) - 1) {
-      size_t step = mg_utf8_len(text.p + n, text.p + text.n);
-      if (!step || n + step > sizeof(shown) - 1) break;
-      memcpy(shown + n, text.p + n, step);
-      if ((unsigned char)shown[n] < 0x20) shown[n] = '?';
-      n += step;
-    }
-    return fail(r, p, MG_E_SYNTAX, "duplicate key \"%.*s\"%s", (int)n, shown, n < text.n ? " (cut)" : "");
+    struct mg_buf shown;
+    mg_str first = mg_utf8_first(text, KEY_MAX_SHOWN);
+    mg_buf_init(&shown, r->arena, 4 * KEY_MAX_SHOWN);
+    mg_buf_clean(&shown, first);
+    return fail(r, p, MG_E_SYNTAX, "duplicate key \"%.*s\"%s", MG_FMT(mg_buf_str(&shown)), first.n < text.n ? " (cut)" : "");
   }
   struct mg_duplicate *d = MG_NEW(r->arena, struct mg_duplicate);
   if (!d) return fail_memory(r, p);

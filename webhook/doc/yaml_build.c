@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/utf8.h"
 #include "doc/keyset.h"
 #include "doc/yaml_place.h"
 #include "doc/yaml_scalar.h"
@@ -177,13 +178,6 @@ static int link_key(struct builder *b, uint32_t object, uint32_t key) {
   return 0;
 }
 
-/* For messages: not too long, and no character cut. */
-static mg_str shown(mg_str name) {
-  if (name.n > NAME_MAX_SHOWN)
-    for (name.n = NAME_MAX_SHOWN; name.n > 0 && ((unsigned char)name.p[name.n] & 0xC0) == 0x80;) name.n--;
-  return name;
-}
-
 /* The key was there: an error where duplicates are, else told of. `by`: the later key, which is a merge key or the same again. */
 static int duplicate(struct builder *b, uint32_t old, struct mg_yaml_span by, bool merge) {
   const struct mg_cell *c = &b->doc->cells[old];
@@ -192,7 +186,7 @@ static int duplicate(struct builder *b, uint32_t old, struct mg_yaml_span by, bo
     const char *what = merge ? "the merge key overwrites" : "duplicate key";
     struct mg_buf name; /* of !!binary it is any bytes */
     mg_buf_init(&name, b->arena, (size_t)4 * NAME_MAX_SHOWN);
-    mg_buf_clean(&name, shown(key));
+    mg_buf_clean(&name, mg_utf8_first(key, NAME_MAX_SHOWN));
     return fail(b, by.start, MG_E_INVALID, "%s \"%.*s\"", what, MG_FMT(mg_buf_str(&name)));
   }
   if (c->touched && !merge) return 0; /* to add to what a merge brought is what merge keys are for */
@@ -385,7 +379,7 @@ static int on_alias(struct builder *b, const yaml_event_t *event) {
   b->last = at.end;
   uint32_t anchor;
   if (find_hashed(b, 0, name, &anchor)) return b->code;
-  mg_str said = shown(name);
+  mg_str said = mg_utf8_first(name, NAME_MAX_SHOWN);
   if (!anchor) return fail(b, at.start, MG_E_SYNTAX, "unknown anchor \"%.*s\"", MG_FMT(said));
   uint32_t target = b->doc->cells[anchor].first;
   if (is_open(b, target)) return fail(b, at.start, MG_E_SYNTAX, "the value of anchor \"%.*s\" contains itself", MG_FMT(said));

@@ -103,8 +103,7 @@ void mg_buf_code(struct mg_buf *to, mg_str text) {
 }
 
 void mg_buf_cut(struct mg_buf *to, mg_str text, size_t most) {
-  size_t n = text.n > most ? most : text.n;
-  while (n && n < text.n && ((unsigned char)text.p[n] & 0xC0) == 0x80) n--;
-  mg_buf_put(to, (mg_str){text.p, n});
-  if (n < text.n) mg_buf_lit(to, "…");
+  mg_str first = mg_utf8_first(text, most);
+  mg_buf_put(to, first);
+  if (first.n < text.n) mg_buf_lit(to, "…");
 }

@@ -78,24 +78,18 @@ mg_str mg_line_at(mg_str source, size_t offset) {
   return (mg_str){source.p + begin, end - begin};
 }
 
-/* The last or first bytes of the text, but no part of a character. */
+/* So many bytes from the end, less where a character would be cut. */
 static mg_str last_of(mg_str s, size_t most) {
   size_t from = s.n > most ? s.n - most : 0;
   while (from && from < s.n && ((unsigned char)s.p[from] & 0xC0) == 0x80) from++;
   return (mg_str){s.p + from, s.n - from};
 }
 
-static mg_str first_of(mg_str s, size_t most) {
-  size_t n = s.n > most ? most : s.n;
-  while (n && n < s.n && ((unsigned char)s.p[n] & 0xC0) == 0x80) n--;
-  return (mg_str){s.p, n};
-}
-
 static struct mg_excerpt excerpt_line(mg_str line, size_t start, size_t end, uint32_t number) {
   if (start > line.n) start = line.n;
   if (end > line.n) end = line.n;
   mg_str before = {line.p, start}, marked = {line.p + start, end - start}, after = {line.p + end, line.n - end};
-  struct mg_excerpt e = {number, last_of(before, SHOWN_BEFORE), first_of(marked, SHOWN_AFTER), first_of(after, SHOWN_AFTER),
+  struct mg_excerpt e = {number, last_of(before, SHOWN_BEFORE), mg_utf8_first(marked, SHOWN_AFTER), mg_utf8_first(after, SHOWN_AFTER),
                          false, false};
   if (e.marked.n < marked.n) e.after = (mg_str){0};
   e.cut_before = e.before.n < before.n;

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/utf8.h"
 const char *const mg_gpu_signal_words[] = {
     [MG_SIGNAL_ENV] = "visibleDevices",        [MG_SIGNAL_RUNTIME_CLASS] = "runtimeClass",
     [MG_SIGNAL_DEVICE_PATH] = "devicePath",    [MG_SIGNAL_NODE_SELECTOR] = "nodeSelector",
@@ -37,10 +38,8 @@ bool mg_gpu_uses_some(const struct mg_gpu *gpu, const struct mg_container *c) {
 }
 
 mg_str mg_gpu_short(struct mg_arena *arena, mg_str s) {
-  if (s.n <= LONGEST_SHOWN) return s;
-  size_t n = LONGEST_SHOWN;
-  while (n > 0 && ((unsigned char)s.p[n] & 0xC0) == 0x80) n--;
-  return mg_arena_printf(arena, "%.*s…", (int)n, s.p);
+  mg_str first = mg_utf8_first(s, LONGEST_SHOWN);
+  return first.n == s.n ? s : mg_arena_printf(arena, "%.*s…", MG_FMT(first));
 }
 
 mg_str mg_gpu_who(const struct mg_run *run, const struct mg_container *c) {

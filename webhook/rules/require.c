@@ -1,4 +1,5 @@
 /* require and forbid: one field, judged at every place that its path leads to. */
+#include "base/utf8.h"
 #include "doc/json.h"
 #include "kube/walk.h"
 #include "policy/policy.h"
@@ -159,11 +160,9 @@ static mg_str value_text(struct mg_arena *arena, mg_node n) {
   mg_str text = mg_text(n);
   if (mg_is(n, MG_OBJECT)) return MG_S("an object");
   if (mg_is(n, MG_ARRAY)) return MG_S("a list");
-  const bool cut = text.n > SHOWN;
-  if (cut)
-    for (text.n = SHOWN; text.n && (text.p[text.n] & 0xC0) == 0x80;) text.n--;
+  mg_str first = mg_utf8_first(text, SHOWN);
   const char *quote = mg_is(n, MG_STRING) ? "\"" : "";
-  return mg_arena_printf(arena, "%s%.*s%s%s", quote, MG_FMT(text), cut ? "…" : "", quote);
+  return mg_arena_printf(arena, "%s%.*s%s%s", quote, MG_FMT(first), first.n < text.n ? "…" : "", quote);
 }
 
 static mg_str fix_text(struct mg_arena *arena, const struct params *p, bool set) {
