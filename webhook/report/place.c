@@ -89,8 +89,10 @@ static struct mg_excerpt excerpt_line(mg_str line, size_t start, size_t end, uin
   if (start > line.n) start = line.n;
   if (end > line.n) end = line.n;
   mg_str before = {line.p, start}, marked = {line.p + start, end - start}, after = {line.p + end, line.n - end};
-  struct mg_excerpt e = {number, last_of(before, SHOWN_BEFORE), mg_utf8_first(marked, SHOWN_AFTER), mg_utf8_first(after, SHOWN_AFTER),
-                         false, false};
+  struct mg_excerpt e = {.number = number,
+                         .before = last_of(before, SHOWN_BEFORE),
+                         .marked = mg_utf8_first(marked, SHOWN_AFTER),
+                         .after = mg_utf8_first(after, SHOWN_AFTER)};
   if (e.marked.n < marked.n) e.after = (mg_str){0};
   e.cut_before = e.before.n < before.n;
   e.cut_after = e.marked.n < marked.n || e.after.n < after.n;
