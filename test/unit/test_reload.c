@@ -120,6 +120,14 @@ static void wait_for(const char *path, const char *text) {
   }
 }
 
+/* What serves is newer than the page's word of trouble with it for a moment. */
+static void wait_until_all_serves(void) {
+  for (int i = 0; i < 250 && strstr(page("/readyz?verbose"), "newer"); i++) {
+    usleep(20000);
+  }
+  assert_null(strstr(page("/readyz?verbose"), "newer"));
+}
+
 static unsigned long counter(const char *name) {
   const char *at = strstr(page("/metrics"), name);
   return at ? strtoul(at + strlen(name), NULL, 10) : 0;
@@ -202,7 +210,7 @@ static void test_policies(void **state) {
   write_policy("p/one.yaml", "one", "enforce");
   write_policy("p/two.yaml", "two", "enforce");
   wait_for("/readyz?verbose", "policies 2\n");
-  assert_null(strstr(page("/readyz?verbose"), "newer"));
+  wait_until_all_serves();
   assert_int_equal(judge(), 0);
   assert_int_equal(counter("mlgate_policy_evaluations_total{policy=\"one\",result=\"deny\"} "), 2);
   assert_int_equal(counter("mlgate_policy_evaluations_total{policy=\"two\",result=\"deny\"} "), 1);
@@ -333,10 +341,7 @@ static void test_certificate(void **state) {
   wait_for("/readyz?verbose", "generation 2\n");
   assert_int_equal(counter("mlgate_http_refused_total{reason=\"path\"} "), 1);
   write_at("tls.crt", pair.cert);
-  for (int i = 0; i < 250 && strstr(page("/readyz?verbose"), "newer"); i++) {
-    usleep(20000);
-  }
-  assert_null(strstr(page("/readyz?verbose"), "newer"));
+  wait_until_all_serves();
   assert_int_equal(counter("\nmlgate_certificate_expiry_timestamp_seconds "), pair.not_after);
   mg_certs_pair_fini(&pair);
   stop();
@@ -366,10 +371,7 @@ static void test_ended(void **state) {
   hang_up(&(struct client[]){dial(mg_http_port_tls(serving.server), true)}[0]); /* the old one is shown, and is good */
   write_at("tls.key", good.key);
   write_at("tls.crt", good.cert);
-  for (int i = 0; i < 250 && strstr(page("/readyz?verbose"), "newer"); i++) {
-    usleep(20000);
-  }
-  assert_null(strstr(page("/readyz?verbose"), "newer"));
+  wait_until_all_serves();
   mg_reload_stop(serving.reload);
   assert_int_equal(mg_reload_start(serving.reload, serving.answerer, serving.server, (int64_t)time(NULL) - 1, &err), 0);
   assert_string_equal(page("/readyz"), "not ready\n");
@@ -395,10 +397,7 @@ static void test_polled_and_told_once(void **state) {
   }
   assert_true(counter("mlgate_config_reloads_total{result=\"failure\"} ") >= 4);
   write_policy("p/one.yaml", "one", "enforce");
-  for (int i = 0; i < 250 && strstr(page("/readyz?verbose"), "newer"); i++) {
-    usleep(20000);
-  }
-  assert_null(strstr(page("/readyz?verbose"), "newer"));
+  wait_until_all_serves();
   assert_non_null(strstr(page("/readyz?verbose"), "generation 1\n")); /* it is what serves all the time */
   write_policy("p/one.yaml", "one", "warn");
   wait_for("/readyz?verbose", "generation 2\n");
