@@ -117,6 +117,8 @@ static void err_is_filled_and_wrapped(void **state) {
   assert_int_equal(err.line, 3);
   mg_err_set(&err, MG_E_IO, "again: %s", err.text);
   assert_string_equal(err.text, "again: file x.yaml: more than 5");
+  mg_err_set(&err, MG_E_IO, "a\tb\nc\x1b[1m\x7f \u00fc");
+  assert_string_equal(err.text, "a b c?[1m? \u00fc");
   assert_int_equal(mg_err_set(NULL, MG_E_IO, "x"), MG_E_IO);
   assert_true(mg_err_wrap(NULL, "x") < 0);
 }

@@ -3,14 +3,20 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* Copies as much of `from` as fits behind the n bytes that are there, without cutting a character in two. */
+/* Errors quote names of files and what is in them, and are shown on terminals and in logs. */
+static char shown(char c) {
+  if (c == '\n' || c == '\t') return ' ';
+  return (unsigned char)c < 0x20 || c == 0x7F ? '?' : c;
+}
+
+/* Copies as much of `from` as fits behind the n bytes that are there, without cutting a character in two, and without controls. */
 static size_t append(char *to, size_t n, const char *from) {
   size_t len = strlen(from), room = MG_ERR_TEXT - 1 - n;
   if (len > room) {
     len = room;
     while (len > 0 && ((unsigned char)from[len] & 0xC0) == 0x80) len--;
   }
-  memcpy(to + n, from, len);
+  for (size_t i = 0; i < len; i++) to[n + i] = shown(from[i]);
   to[n + len] = '\0';
   return n + len;
 }

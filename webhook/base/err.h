@@ -23,7 +23,7 @@ struct mg_err {
   char text[MG_ERR_TEXT];
 };
 
-/* Fills err and returns code. Text over the buffer is cut. */
+/* Fills err and returns code. Text over the buffer is cut; a newline or tab becomes a space, other control characters "?". */
 int mg_err_set(struct mg_err *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Puts "context: " before the text and returns the error's code. */
