@@ -1,6 +1,7 @@
 package cases
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -65,9 +66,22 @@ func follow(t *testing.T, dir string, page []block, heading, begin string) clust
 	return r
 }
 
+// reached waits for what the page's commands cannot see: a node learns of the servers behind a Service in its own time.
+func reached(t *testing.T) {
+	t.Helper()
+	eventually(t, 20*time.Second, "the Service reaches a server", func() error {
+		r := kubectl(fmt.Sprintf(streamPod, streamPods[0].text), "create", "--dry-run=server", "-f", "-")
+		if strings.Contains(r.Err, "failed calling webhook") {
+			return errors.New(r.Err)
+		}
+		return nil
+	})
+}
+
 // tried is the denial that the page promises, word by word, and a Pod in order, which is patched.
 func tried(t *testing.T, dir string, page []block) {
 	t.Helper()
+	reached(t)
 	r := follow(t, dir, page, "Trying it", "!")
 	for _, b := range page {
 		if b.heading == "Trying it" && b.language == "text" {
