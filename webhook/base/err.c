@@ -9,15 +9,16 @@ static char shown(char c) {
   return (unsigned char)c < 0x20 || c == 0x7F ? '?' : c;
 }
 
-/* Copies as much of `from` as fits behind the n bytes that are there, without cutting a character in two, and without controls. */
+/* Copies as much of `from` as fits behind the n bytes that are there, without cutting a character in two, as it is shown. */
 static size_t append(char *to, size_t n, const char *from) {
   size_t len = strlen(from), room = MG_ERR_TEXT - 1 - n;
   if (len > room) {
     len = room;
     while (len > 0 && ((unsigned char)from[len] & 0xC0) == 0x80) len--;
   }
-  for (size_t i = 0; i < len; i++) to[n + i] = shown(from[i]);
+  memcpy(to + n, from, len);
   to[n + len] = '\0';
+  for (char *p = to + n; *p; p++) *p = shown(*p);
   return n + len;
 }
 
