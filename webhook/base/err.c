@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/utf8.h"
+
 /* Errors quote names of files and what is in them, and are shown on terminals and in logs. */
 static char shown(char c) {
   if (c == '\n' || c == '\t') return ' ';
@@ -11,15 +13,11 @@ static char shown(char c) {
 
 /* Copies as much of `from` as fits behind the n bytes that are there, without cutting a character in two, as it is shown. */
 static size_t append(char *to, size_t n, const char *from) {
-  size_t len = strlen(from), room = MG_ERR_TEXT - 1 - n;
-  if (len > room) {
-    len = room;
-    while (len > 0 && ((unsigned char)from[len] & 0xC0) == 0x80) len--;
-  }
-  memcpy(to + n, from, len);
-  to[n + len] = '\0';
+  mg_str first = mg_utf8_first(mg_str_of(from), MG_ERR_TEXT - 1 - n);
+  memcpy(to + n, first.p, first.n);
+  to[n + first.n] = '\0';
   for (char *p = to + n; *p; p++) *p = shown(*p);
-  return n + len;
+  return n + first.n;
 }
 
 /* One byte more than a text, so that append sees where a cut falls; arguments may point into err itself. */

@@ -1,9 +1,10 @@
 #include "rules/gpu.h"
-#include "rules/mount_path.h"
 
 #include <stdlib.h>
 
 #include "base/utf8.h"
+#include "rules/mount_path.h"
+
 const char *const mg_gpu_signal_words[] = {
     [MG_SIGNAL_ENV] = "visibleDevices",        [MG_SIGNAL_RUNTIME_CLASS] = "runtimeClass",
     [MG_SIGNAL_DEVICE_PATH] = "devicePath",    [MG_SIGNAL_NODE_SELECTOR] = "nodeSelector",
