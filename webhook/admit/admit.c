@@ -108,7 +108,7 @@ static void collect_warnings(struct warnings *w, struct mg_arena *arena, enum mg
     add_warning(w, arena,
                 mg_arena_printf(arena, "%.*s/%.*s: %.*s", MG_FMT(v->policy->name), MG_FMT(v->rule->name), MG_FMT(v->message)));
   }
-  w->more = w->more + verdict->counts[MG_OUT_WARN] - listed;
+  w->more += verdict->counts[MG_OUT_WARN] - listed;
   for (const struct mg_warning *note = verdict->warnings; note; note = note->next)
     if (endpoint == MG_VALIDATE || verdict->patch.count) add_warning(w, arena, note->text);
   if (w->more) w->text[w->count++] = mg_arena_printf(arena, "mlgate: and %u more warnings", w->more);
@@ -118,18 +118,16 @@ static void collect_warnings(struct warnings *w, struct mg_arena *arena, enum mg
 static mg_str annotate_violations(struct mg_arena *arena, const struct mg_verdict *verdict) {
   struct mg_buf out, entry;
   uint32_t more = 0;
-  bool full = false;
   for (size_t i = 0; i < sizeof verdict->counts / sizeof *verdict->counts; i++) more += verdict->counts[i];
   mg_buf_init(&out, arena, MOST_ANNOTATION + 32);
-  for (const struct mg_violation *v = verdict->violations; v && !full; v = v->next) {
+  for (const struct mg_violation *v = verdict->violations; v; v = v->next) {
     mg_buf_init(&entry, arena, 4096);
     if (out.n) mg_buf_byte(&entry, ',');
     mg_buf_clean(&entry, v->policy->name);
     mg_buf_byte(&entry, '/');
     mg_buf_clean(&entry, v->rule->name);
     mg_buf_printf(&entry, "=%s", mg_outcome_words[v->outcome]);
-    full = out.n + entry.n > MOST_ANNOTATION;
-    if (full) continue;
+    if (out.n + entry.n > MOST_ANNOTATION) break;
     mg_buf_put(&out, mg_buf_str(&entry));
     more--;
   }
