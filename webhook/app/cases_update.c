@@ -7,6 +7,7 @@
 #include "app/cases.h"
 #include "app/inputs.h"
 #include "app/replace.h"
+#include "base/ascii.h"
 #include "doc/patch.h"
 #include "doc/yaml.h"
 #include "doc/yaml_write.h"
@@ -58,7 +59,7 @@ static bool is_plain(mg_str s) {
   for (size_t i = 0; i < s.n; i++) {
     char c = s.p[i];
     bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-    if (!letter && !(i && ((c >= '0' && c <= '9') || c == '.' || c == '/' || c == '_' || c == '-'))) return false;
+    if (!letter && !(i && (mg_is_digit(c) || c == '.' || c == '/' || c == '_' || c == '-'))) return false;
   }
   return s.n > 0;
 }

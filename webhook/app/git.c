@@ -7,6 +7,7 @@
 
 #include "app/changes.h"
 #include "app/spawn.h"
+#include "base/ascii.h"
 
 #define LINE_MAX_BYTES 16384 /* of a heading, which has a path */
 #define TAIL_MAX 4096 /* bytes of a document's beginning that git may take for those of another one */
@@ -131,9 +132,9 @@ static int read_path(struct comparison *c, mg_str path, struct mg_err *err) {
 static bool read_side(const char **p, char sign, uint64_t *ret_from, uint64_t *ret_count) {
   char *end;
   *ret_count = 1;
-  if (*(*p)++ != sign || **p < '0' || **p > '9') return false;
+  if (*(*p)++ != sign || !mg_is_digit(**p)) return false;
   *ret_from = strtoull(*p, &end, 10);
-  if (*end == ',' && end[1] >= '0' && end[1] <= '9') *ret_count = strtoull(end + 1, &end, 10);
+  if (*end == ',' && mg_is_digit(end[1])) *ret_count = strtoull(end + 1, &end, 10);
   *p = end;
   return *ret_from < UINT32_MAX / 2 && *ret_count < UINT32_MAX / 2 && *end == ' ';
 }

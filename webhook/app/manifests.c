@@ -9,6 +9,7 @@
 
 #include "app/command.h"
 #include "app/images.h"
+#include "base/ascii.h"
 #include "base/embedded.h"
 #include "certs/certs.h"
 #include "certs/pem.h"
@@ -106,7 +107,7 @@ static int check_names(const struct manifests_options *o, struct mg_err *err) {
   if (!mg_name_is_dns_label(mg_str_of(o->ns)))
     return mg_err_set(err, MG_E_USAGE, "--namespace: \"%s\" is no name of a namespace", o->ns);
   /* A Service's name may not begin with a digit. */
-  if (!mg_name_is_dns_label(mg_str_of(o->name)) || (o->name[0] >= '0' && o->name[0] <= '9'))
+  if (!mg_name_is_dns_label(mg_str_of(o->name)) || mg_is_digit(o->name[0]))
     return mg_err_set(err, MG_E_USAGE, "--name: \"%s\" is no name of a Service", o->name);
   if ((o->out != NULL) + (o->chart != NULL) + o->values > 1)
     return mg_err_set(err, MG_E_USAGE, "--out, --chart and --values exclude each other");

@@ -7,6 +7,7 @@
 #include <strings.h>
 #include <time.h>
 
+#include "base/ascii.h"
 #include "kube/quantity.h"
 
 #define LIST_MAX 65536
@@ -56,7 +57,7 @@ static int read_number(const struct mg_option *option, const char *value, struct
   (void)arena;
   errno = 0;
   long long number = strtoll(value, &end, 10);
-  bool digits = *value == '-' ? value[1] >= '0' && value[1] <= '9' : *value >= '0' && *value <= '9';
+  bool digits = mg_is_digit(value[*value == '-']);
   if (!digits || *end || errno || number < option->min || number > option->max)
     return mg_err_set(err, MG_E_USAGE, "must be a whole number from %" PRId64 " to %" PRId64 ", not \"%s\"", option->min,
                       option->max, value);
@@ -98,7 +99,7 @@ static int read_word(const struct mg_option *option, const char *value, struct m
 static bool digits(const char **p, int count, int *ret) {
   int n = 0;
   for (int i = 0; i < count; i++, (*p)++) {
-    if (**p < '0' || **p > '9') return false;
+    if (!mg_is_digit(**p)) return false;
     n = n * 10 + (**p - '0');
   }
   *ret = n;
@@ -132,7 +133,7 @@ static bool read_clock(const char **p, struct tm *tm, int *ret_zone) {
     return false;
   if (**p == '.') {
     const char *from = ++*p;
-    while (**p >= '0' && **p <= '9') (*p)++;
+    while (mg_is_digit(**p)) (*p)++;
     if (*p == from) return false;
   }
   return tm->tm_hour < 24 && tm->tm_min < 60 && tm->tm_sec <= 60 && read_zone(p, ret_zone);

@@ -6,6 +6,11 @@ static inline bool mg_is_digit(char c) {
   return c >= '0' && c <= '9';
 }
 
+/* Of digests and trace ids, which have no capitals. */
+static inline bool mg_is_hex(char c) {
+  return mg_is_digit(c) || (c >= 'a' && c <= 'f');
+}
+
 static inline bool mg_is_lower(char c) {
   return c >= 'a' && c <= 'z';
 }

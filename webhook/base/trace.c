@@ -1,11 +1,13 @@
 #include "base/trace.h"
 
+#include "base/ascii.h"
+
 /* version-trace-parent-flags */
 enum { VERSION = 0, TRACE = 3, SPAN = TRACE + MG_TRACE_ID + 1, FLAGS = SPAN + MG_SPAN_ID + 1, WHOLE = FLAGS + 2 };
 
 /* Lower case alone, as the standard has it; -1: another character. */
 static int digit(char c) {
-  return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+  return mg_is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 static bool is_hex(const char *p, size_t n) {

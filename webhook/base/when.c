@@ -3,8 +3,10 @@
 
 #include <time.h>
 
+#include "base/ascii.h"
+
 static bool two_digits(const char *p, int *ret) {
-  if (p[0] < '0' || p[0] > '9' || p[1] < '0' || p[1] > '9') return false;
+  if (!mg_is_digit(p[0]) || !mg_is_digit(p[1])) return false;
   *ret = (p[0] - '0') * 10 + p[1] - '0';
   return true;
 }
@@ -32,7 +34,7 @@ bool mg_when_parse(mg_str text, bool end_of_day, int64_t *ret) {
   if (rest && !date) {
     rest = strptime(rest, "T%H:%M:%S", &tm);
     if (rest && *rest == '.')
-      for (rest++; *rest >= '0' && *rest <= '9'; rest++) {}
+      for (rest++; mg_is_digit(*rest); rest++) {}
     if (!rest || !zone(rest, &east)) return false;
   }
   if (!rest) return false;
@@ -74,7 +76,7 @@ static int64_t take_unit(mg_str *text) {
 static bool take_part(mg_str *text, int64_t ns_max, int64_t *ns) {
   int64_t whole = 0, part = 0, scale = 1;
   size_t digits = 0, dots = 0;
-  for (; text->n > 0 && (text->p[0] == '.' || (text->p[0] >= '0' && text->p[0] <= '9')); *text = mg_str_from(*text, 1)) {
+  for (; text->n > 0 && (text->p[0] == '.' || mg_is_digit(text->p[0])); *text = mg_str_from(*text, 1)) {
     int digit = text->p[0] - '0';
     if (text->p[0] == '.') {
       dots++;

@@ -90,7 +90,7 @@ bool mg_int64(mg_node n, int64_t *ret) {
   if (s.n == minus) return false;
   int64_t value = 0;
   for (size_t i = minus; i < s.n; i++) {
-    if (s.p[i] < '0' || s.p[i] > '9') return false;
+    if (!mg_is_digit(s.p[i])) return false;
     /* Built downwards: the least int64 has no positive counterpart. */
     if (__builtin_mul_overflow(value, 10, &value) || __builtin_sub_overflow(value, s.p[i] - '0', &value)) return false;
   }

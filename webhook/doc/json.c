@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/ascii.h"
 #include "base/utf8.h"
 #include "doc/keyset.h"
 
@@ -128,8 +129,8 @@ static int read_hex(const char *p, const char *end) {
   int value = 0;
   if (end - p < 4) return -1;
   for (int i = 0; i < 4; i++) {
-    int c = (unsigned char)p[i], lower = c | 0x20;
-    int digit = c >= '0' && c <= '9' ? c - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+    char c = p[i], lower = (char)(c | 0x20);
+    int digit = mg_is_digit(c) ? c - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
     if (digit < 0) return -1;
     value = value << 4 | digit;
   }
@@ -262,7 +263,7 @@ static const char *read_string(struct reader *r, const char *p) {
 }
 
 static inline const char *skip_digits(const struct reader *r, const char *p) {
-  while (p < r->end && *p >= '0' && *p <= '9') p++;
+  while (p < r->end && mg_is_digit(*p)) p++;
   return p;
 }
 
@@ -412,7 +413,7 @@ static inline const char *close_container(struct reader *r, const char *p) {
 static inline const char *read_scalar(struct reader *r, const char *p) {
   if (p >= r->end) return fail_found(r, p, "a value");
   if (*p == '"') return read_string(r, p);
-  if (*p == '-' || (*p >= '0' && *p <= '9')) return read_number(r, p);
+  if (*p == '-' || mg_is_digit(*p)) return read_number(r, p);
   return read_word(r, p);
 }
 

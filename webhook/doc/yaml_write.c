@@ -32,7 +32,7 @@ static bool is_plain(mg_str s) {
   if (s.n == 0 || !(mg_is_letter(s.p[0]) || s.p[0] == '_' || s.p[0] == '/')) return false;
   for (size_t i = 0; i < s.n; i++) {
     char c = s.p[i];
-    if (mg_is_letter(c) || (c >= '0' && c <= '9')) continue;
+    if (mg_is_alnum(c)) continue;
     if (!c || !strchr(others, c)) return false;
     if ((c == ' ' || c == ':') && i + 1 == s.n) return false;
     if (c == ':' && s.p[i + 1] == ' ') return false;
@@ -44,7 +44,7 @@ static bool is_plain(mg_str s) {
 static bool is_amount(mg_str s) {
   if (s.n < 3 || s.n > 20 || s.p[s.n - 1] != 'i' || !memchr("KMGTPE", s.p[s.n - 2], 6)) return false;
   for (size_t i = 0; i + 2 < s.n; i++)
-    if (s.p[i] < '0' || s.p[i] > '9') return false;
+    if (!mg_is_digit(s.p[i])) return false;
   return true;
 }
 

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "base/ascii.h"
 #include "http/metrics.h"
 
 #define WHOLE 1000 /* of a weight */
@@ -30,7 +31,7 @@ static bool same(mg_str s, const char *word) {
 /* "1", "0.75"; what is no weight is none. */
 static int weight(mg_str s) {
   int sum = s.n > 0 && s.p[0] == '1' ? WHOLE : 0, of = WHOLE / 10;
-  for (size_t i = 2; i < s.n && of > 0 && s.p[i] >= '0' && s.p[i] <= '9'; i++, of /= 10) {
+  for (size_t i = 2; i < s.n && of > 0 && mg_is_digit(s.p[i]); i++, of /= 10) {
     sum += of * (s.p[i] - '0');
   }
   return sum < WHOLE ? sum : WHOLE;

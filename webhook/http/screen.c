@@ -1,5 +1,6 @@
 #include "http/screen.h"
 
+#include "base/ascii.h"
 #include "base/when.h"
 
 #include <strings.h>
@@ -31,14 +32,13 @@ static bool same_word(mg_str s, mg_str word) {
   return s.n == word.n && strncasecmp(s.p, word.p, s.n) == 0;
 }
 
-static bool token_char(unsigned char c) {
-  unsigned char lower = c | 0x20;
-  return (lower >= 'a' && lower <= 'z') || c == '-' || (c >= '0' && c <= '9') || (c && strchr("!#$%&'*+.^_`|~", c));
+static bool token_char(char c) {
+  return mg_is_alnum(c) || c == '-' || (c && strchr("!#$%&'*+.^_`|~", c));
 }
 
 static bool name_good(mg_str name) {
   for (size_t i = 0; i < name.n; i++) {
-    if (!token_char((unsigned char)name.p[i])) {
+    if (!token_char(name.p[i])) {
       return false;
     }
   }
@@ -101,7 +101,7 @@ static bool bad_length(struct mg_head *head) {
     return true;
   }
   for (size_t i = 0; i < text.n; i++) {
-    if (text.p[i] < '0' || text.p[i] > '9') {
+    if (!mg_is_digit(text.p[i])) {
       return true;
     }
     head->length = head->length * 10 + (size_t)(text.p[i] - '0');

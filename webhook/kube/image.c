@@ -12,7 +12,7 @@ static bool is_upper(char c) {
 
 static bool all_hex(mg_str s) {
   for (size_t i = 0; i < s.n; i++)
-    if (!mg_is_digit(s.p[i]) && !(s.p[i] >= 'a' && s.p[i] <= 'f')) return false;
+    if (!mg_is_hex(s.p[i])) return false;
   return true;
 }
 

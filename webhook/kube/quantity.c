@@ -1,5 +1,7 @@
 #include "kube/quantity.h"
 
+#include "base/ascii.h"
+
 #define TEXT_MAX 256 /* bytes of input, white space included */
 #define SHOWN 64     /* bytes of it in a message */
 
@@ -61,7 +63,7 @@ static mg_str trim(mg_str s) {
 
 static mg_str take_digits(mg_str *rest) {
   size_t n = 0;
-  while (n < rest->n && rest->p[n] >= '0' && rest->p[n] <= '9') n++;
+  while (n < rest->n && mg_is_digit(rest->p[n])) n++;
   mg_str digits = {rest->p, n};
   *rest = (mg_str){rest->p + n, rest->n - n};
   return digits;

@@ -1,4 +1,5 @@
 /* Types of fields that rules share. */
+#include "base/ascii.h"
 #include "policy/rule.h"
 
 static bool read_quantity(struct mg_load *load, const struct mg_field *field, mg_node value, void *dst) {
@@ -17,7 +18,7 @@ static bool read_percent(struct mg_load *load, const struct mg_field *field, mg_
   mg_str text = mg_string(value);
   int64_t n = 0;
   size_t i = 0;
-  for (; i < text.n && i < 3 && text.p[i] >= '0' && text.p[i] <= '9'; i++) n = n * 10 + text.p[i] - '0';
+  for (; i < text.n && i < 3 && mg_is_digit(text.p[i]); i++) n = n * 10 + text.p[i] - '0';
   if (i == 0 || i + 1 != text.n || text.p[i] != '%' || n < 1 || n > 100) {
     mg_diag_error(load->diags, value, MG_AT_VALUE, "\"%s\" must be a percentage from 1%% to 100%%", field->key);
     return false;

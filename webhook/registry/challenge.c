@@ -2,12 +2,14 @@
 
 #include <strings.h>
 
+#include "base/ascii.h"
+
 struct cursor {
   const char *p, *end;
 };
 
 static bool is_token(char c) {
-  return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || (c && strchr("!#$%&'*+-.^_`|~", c));
+  return mg_is_alnum(c) || (c && strchr("!#$%&'*+-.^_`|~", c));
 }
 
 static void skip(struct cursor *c, const char *set) {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/ascii.h"
 #include "base/read.h"
 #include "doc/json.h"
 
@@ -43,7 +44,7 @@ static mg_str without(mg_str s, mg_str prefix) {
 
 static bool is_number(mg_str s) {
   for (size_t i = 0; i < s.n; i++)
-    if (s.p[i] < '0' || s.p[i] > '9') return false;
+    if (!mg_is_digit(s.p[i])) return false;
   return true;
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "base/ascii.h"
 #include "registry/manifest_parts.h"
 #include "registry/registry.h"
 #include "registry/weights_parts.h"
@@ -105,7 +106,7 @@ static void read_toc(struct mg_arena *arena, mg_node annotations, mg_str *ret_to
     mg_str digest = mg_string(mg_manifest_field(annotations, digests[i]));
     bool plain = position.n > 0 && position.n <= TOC_POSITION_MAX && mg_digest_is_valid(digest);
     for (size_t at = 0; plain && at < position.n; at++)
-      plain = position.p[at] == ':' || (position.p[at] >= '0' && position.p[at] <= '9');
+      plain = position.p[at] == ':' || mg_is_digit(position.p[at]);
     if (!plain) continue;
     *ret_toc = mg_arena_dup(arena, position);
     *ret_digest = mg_arena_dup(arena, digest);

@@ -1,5 +1,6 @@
 #include <openssl/evp.h>
 
+#include "base/ascii.h"
 #include "registry/manifest.h"
 
 static const struct algorithm {
@@ -19,7 +20,7 @@ bool mg_digest_is_valid(mg_str digest) {
   if (!algorithm || digest.n != algorithm->prefix.n + 2 * algorithm->bytes) return false;
   for (size_t i = algorithm->prefix.n; i < digest.n; i++) {
     char c = digest.p[i];
-    if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) return false;
+    if (!mg_is_hex(c)) return false;
   }
   return true;
 }

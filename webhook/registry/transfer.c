@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/ascii.h"
 #include "base/pulse.h"
 #include "registry/target.h"
 
@@ -86,7 +87,7 @@ static void keep_field(char *to, size_t room, mg_str value) {
 static int64_t number_of(mg_str value) {
   int64_t n = 0;
   size_t i = 0;
-  for (; i < value.n && i < 12 && value.p[i] >= '0' && value.p[i] <= '9'; i++) n = n * 10 + (value.p[i] - '0');
+  for (; i < value.n && i < 12 && mg_is_digit(value.p[i]); i++) n = n * 10 + (value.p[i] - '0');
   return i ? n : -1;
 }
 
@@ -116,7 +117,7 @@ static void take_quota_left(struct transfer *t, mg_str value) {
 static int64_t bytes_of(mg_str value) {
   int64_t n = 0;
   for (size_t i = 0; i < value.n; i++) {
-    if (i == 18 || value.p[i] < '0' || value.p[i] > '9') return -1;
+    if (i == 18 || !mg_is_digit(value.p[i])) return -1;
     n = n * 10 + (value.p[i] - '0');
   }
   return value.n ? n : -1;

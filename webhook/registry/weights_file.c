@@ -1,5 +1,6 @@
 #include <strings.h>
 
+#include "base/ascii.h"
 #include "registry/weights_parts.h"
 
 bool mg_weights_starts(mg_str s, const char *with) {
@@ -93,7 +94,7 @@ enum mg_weights_named mg_weights_named(mg_str path) {
 
 static bool is_hex(mg_str s) {
   for (size_t i = 0; i < s.n; i++)
-    if (!((s.p[i] >= '0' && s.p[i] <= '9') || (s.p[i] >= 'a' && s.p[i] <= 'f'))) return false;
+    if (!mg_is_hex(s.p[i])) return false;
   return s.n >= 40;
 }
 

@@ -1,3 +1,4 @@
+#include "base/ascii.h"
 #include "registry/weights_parts.h"
 
 #define BLOCK 512
@@ -70,7 +71,7 @@ static mg_str path_of(struct mg_tar *tar, const char *header) {
 static bool decimal(mg_str s, int64_t *ret) {
   int64_t value = 0;
   for (size_t i = 0; i < s.n; i++) {
-    if (s.p[i] < '0' || s.p[i] > '9' || value > SIZE_MOST / 10) return false;
+    if (!mg_is_digit(s.p[i]) || value > SIZE_MOST / 10) return false;
     value = value * 10 + (s.p[i] - '0');
   }
   *ret = value;

@@ -1,5 +1,6 @@
 #include "report/diff.h"
 
+#include "base/ascii.h"
 #include "doc/json.h"
 #include "doc/yaml_write.h"
 #include "report/place.h"
@@ -28,7 +29,7 @@ static mg_node child_of(mg_node container, mg_str step) {
   uint32_t index = 0;
   if (!mg_is(container, MG_ARRAY)) return mg_get(container, step);
   for (size_t i = 0; i < step.n; i++) {
-    if (step.p[i] < '0' || step.p[i] > '9' || index > UINT32_MAX / 10 - 1) return (mg_node){0};
+    if (!mg_is_digit(step.p[i]) || index > UINT32_MAX / 10 - 1) return (mg_node){0};
     index = 10 * index + (uint32_t)(step.p[i] - '0');
   }
   return mg_item(container, index);

@@ -1,12 +1,14 @@
 #include "rules/model_car.h"
 
+#include "base/ascii.h"
+
 /* "modelcar", "modelcar-1". */
 static bool has_name(const struct mg_container *c, const char *name) {
   mg_str rest = mg_str_from(c->name, strlen(name));
   if (!mg_str_starts(c->name, mg_str_of(name))) return false;
   if (rest.n && (rest.p[0] != '-' || rest.n == 1)) return false;
   for (size_t i = 1; i < rest.n; i++)
-    if (rest.p[i] < '0' || rest.p[i] > '9') return false;
+    if (!mg_is_digit(rest.p[i])) return false;
   return true;
 }
 
