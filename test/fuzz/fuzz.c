@@ -84,19 +84,33 @@ void fuzz_listen(void) {
   FUZZ_CHECK(stderr, "out of memory");
 }
 
-size_t fuzz_heard(void) {
+/* How many lines; a tab ends what is looked at, since that of a source is shown, so that the caret is at its place. */
+static size_t check_lines(mg_str text) {
   size_t lines = 0;
+  for (; text.n; lines++) {
+    mg_str line = {text.p, mg_str_find(text, '\n')};
+    fuzz_check_clean((mg_str){line.p, mg_str_find(line, '\t')}, "a message");
+    text = mg_str_from(text, line.n + 1);
+  }
+  return lines;
+}
+
+size_t fuzz_heard(void) {
   fclose(stderr);
   stderr = deaf;
-  for (mg_str rest = {said, said_n}; rest.n; lines++) {
-    mg_str line = {rest.p, mg_str_find(rest, '\n')};
-    size_t tab = mg_str_find(line, '\t'); /* of a source that is shown, so that the caret is at its place */
-    if (tab < line.n) line.n = tab;
-    fuzz_check_clean(line, "a message");
-    rest = mg_str_from(rest, mg_str_find(rest, '\n') + 1);
-  }
+  size_t lines = check_lines((mg_str){said, said_n});
   free(said);
   return lines;
+}
+
+void fuzz_check_diags(const struct mg_diags *diags) {
+  MG_BUF_AUTO out;
+  mg_buf_init(&out, NULL, (size_t)16 << 20);
+  for (const struct mg_diag *d = diags->errors; d; d = d->next)
+    FUZZ_CHECK(d->pos.file && d->pos.line && d->pos.column && d->width, "an error without a place: %.*s", MG_FMT(d->text));
+  mg_diags_print(&out, diags->errors, "");
+  mg_diags_print(&out, diags->warnings, "warning: ");
+  check_lines(mg_buf_str(&out));
 }
 
 void fuzz_check_clean(mg_str s, const char *what) {

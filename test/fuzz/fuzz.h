@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "doc/diag.h"
 #include "doc/json.h"
 #include "policy/policy.h"
 
@@ -49,6 +50,8 @@ size_t fuzz_heard(void);
 
 /* Text that is for people or logs: UTF-8 without control characters. */
 void fuzz_check_clean(mg_str s, const char *what);
+/* Errors have places, and all is fit to be read as it is printed. */
+void fuzz_check_diags(const struct mg_diags *diags);
 /* What was written as JSON must be some; to be freed with json_decref. */
 json_t *fuzz_check_json(mg_str s, const char *what);
 /* What jansson has read is what is in the cells. */

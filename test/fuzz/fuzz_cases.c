@@ -14,10 +14,7 @@ static bool read_cases(struct mg_cases *cases, const char *path) {
   *cases = (struct mg_cases){0};
   FUZZ_CHECK(mg_cases_read(cases, &(struct mg_strings){&path, 1}, &err) == 0, "%s", err.text);
   for (const struct mg_case_trouble *t = cases->troubles; t; t = t->next) fuzz_check_clean(t->text, "a trouble");
-  for (const struct mg_diag *d = cases->diags.errors; d; d = d->next) {
-    FUZZ_CHECK(d->pos.file && d->pos.line && d->pos.column && d->width, "an error without a place: %.*s", MG_FMT(d->text));
-    fuzz_check_clean(d->text, "an error");
-  }
+  fuzz_check_diags(&cases->diags);
   return !cases->diags.error_count && !cases->trouble_count;
 }
 

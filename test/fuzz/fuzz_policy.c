@@ -12,23 +12,9 @@ static const char pod[] =
     "\"limits\":{\"nvidia.com/gpu\":\"2\",\"memory\":\"8Gi\"},\"requests\":{\"cpu\":\"1\"}}}],\"nodeSelector\":{\"a\":\"b\"}}}";
 
 static void check_said(const struct mg_diags *diags, bool failed) {
-  MG_BUF_AUTO out;
-  mg_buf_init(&out, NULL, (size_t)16 << 20);
   FUZZ_CHECK(!failed || diags->error_count, "refused without a word");
   FUZZ_CHECK(failed || !diags->error_count, "loaded in spite of errors");
-  for (const struct mg_diag *d = diags->errors; d; d = d->next) {
-    FUZZ_CHECK(d->pos.file && d->pos.line && d->pos.column && d->width, "an error without a place: %.*s", MG_FMT(d->text));
-  }
-  mg_diags_print(&out, diags->errors, "");
-  mg_diags_print(&out, diags->warnings, "warning: ");
-  mg_str said = mg_buf_str(&out);
-  while (said.n) {
-    mg_str line = {said.p, mg_str_find(said, '\n')};
-    size_t tab = mg_str_find(line, '\t'); /* of the source, so that the caret is at its place */
-    if (tab < line.n) line.n = tab;
-    fuzz_check_clean(line, "a message");
-    said = mg_str_from(said, line.n + 1);
-  }
+  fuzz_check_diags(diags);
 }
 
 static void judge(const struct mg_snapshot *snapshot, mg_str object) {

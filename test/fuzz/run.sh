@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # run.sh SECONDS [TARGET]...   runs targets of fuzzing (default: all), so long each, and says how many inputs each has tried.
-# JOBS: how many at a time. CORPUS: folders of further manifests, which seeds are made of. KEEP=1: with the seeds
-# of the last time. What is found lies in build/fuzz/found;
-# what the fuzzer has learnt stays in build/fuzz/corpus for the next time.
+# JOBS: how many at a time. CORPUS: folders of further manifests, which seeds are made of. KEEP=1: with the seeds of the last
+# time. SEED=N: the same inputs, as far as the time goes, in every run that begins with nothing learnt (0: others each time).
+# What is found lies in build/fuzz/found; what the fuzzer has learnt stays in build/fuzz/corpus for the next time.
 # build/fuzz/ledger gets a line "TARGET SECONDS INPUTS" of each run that finds nothing, seconds of CPU; its sums are told at the
 # end, so that a target may get its time in pieces.
 # make fuzz has built the targets: build/fuzz/fuzz/fuzz_NAME. The last line is "N passed, N failed".
@@ -62,9 +62,9 @@ one() { # TARGET
   [ ! -d "${folders[2]}" ] && unset 'folders[2]'
   [ ! -e "$build/seeds/$name.dict" ] || dict=("-dict=$build/seeds/$name.dict")
   local TIMEFORMAT='cpu: %U %S'
-  { time nice -n "${NICE:-10}" "$build/fuzz/fuzz_$name" "-max_total_time=$seconds" "-max_len=${longest[$name]:-4096}" \
-    -timeout=10 -rss_limit_mb=3000 "-entropic=${weigh[$name]:-1}" -print_final_stats=1 "-artifact_prefix=$build/found/$name-" \
-    "${dict[@]}" "${folders[@]}" </dev/null; } >"$log" 2>&1 || status=$?
+  local options=("-seed=${SEED:-0}" "-max_total_time=$seconds" "-max_len=${longest[$name]:-4096}" -timeout=10 -rss_limit_mb=3000
+    "-entropic=${weigh[$name]:-1}" -print_final_stats=1 "-artifact_prefix=$build/found/$name-")
+  { time nice -n "${NICE:-10}" "$build/fuzz/fuzz_$name" "${options[@]}" "${dict[@]}" "${folders[@]}" </dev/null; } >"$log" 2>&1 || status=$?
   awk -v name="$name" -v status="$status" -v ledger="$build/ledger" '
     /number_of_executed_units/ { runs = $2 }
     /new_units_added/ { units = $2 }
@@ -77,8 +77,8 @@ one() { # TARGET
       if (!status) printf "%s %.0f %d\n", name, cpu, runs >>ledger
     }' "$log"
   if [ "$status" -ne 0 ]; then
-    grep -aE 'test/fuzz/.*:[0-9]+: |ERROR: |runtime error|SUMMARY|Test unit written' "$log" | cut -c 1-1000 | sed 's/^/    /'
-    touch "$build/log/$name.failed"
+    grep -aE 'test/fuzz/.*:[0-9]+: |ERROR: |runtime error|SUMMARY|Test unit written|Base64: ' "$log" | cut -c 1-1000 |
+      sed "s/^/  $name: /" | tee "$build/log/$name.failed"
   fi
 }
 
@@ -97,5 +97,9 @@ echo "in all runs until now (seconds of CPU):"
 awk '{ seconds[$1] += $2; inputs[$1] += $3 }
   END { for (name in seconds) printf "  %-10s %8d s %14d inputs\n", name, seconds[name], inputs[name] }' "$build/ledger" | sort
 failed=$(find "$build/log" -name '*.failed' | wc -l)
+if [ "$failed" -gt 0 ]; then
+  echo "not ok were:"
+  cat "$build"/log/*.failed
+fi
 echo "$((${#targets[@]} - failed)) passed, $failed failed"
 [ "$failed" -eq 0 ]
