@@ -214,6 +214,17 @@ def stood_still():
         expect("stuck" not in server.logged(), server.logged())
 
 
+def more_than_its_memory():
+    """What can never be answered is refused once; a Retry-After would bring it back ten times."""
+    pod = {**POD, "spec": {"containers": [{"name": f"c{i}", "image": "a"} for i in range(20000)]}}
+    body = json.dumps(harness.review(pod)).encode()
+    with harness.Server([BASELINE], extra=["--review-memory", "1Mi"]) as server:
+        status, text = server.post("/validate", body)
+        said = json.loads(text)
+        expect(status == 413 and said["message"] == "mlgate: the review needs more than 1 MiB of memory", f"{status} {text!r}")
+        harness.answer(server, "/validate", json.dumps(harness.review(POD)).encode())
+
+
 def main():
     tap = harness.Tap()
     for args, text in ((["--body-budget", "4Mi"], "--body-budget is less than --max-body"),
@@ -223,7 +234,7 @@ def main():
                        (["--max-body", "1Gi"], "from 64Ki to 8Mi"), (["--max-body", "100m"], "from 64Ki to 8Mi")):
         tap.run(f"refused: {' '.join(args)}", contradiction, args, text)
     for test in (help_fits_a_screen, few_descriptors, second_signal, signal_while_reloading, signal_while_a_review_waits,
-                 stood_still):
+                 stood_still, more_than_its_memory):
         tap.run(test.__name__.replace("_", " "), test)
     for ms in (0, 10, 30, 100):
         tap.run(f"SIGTERM {ms} ms after the start", signal_at_start, ms)

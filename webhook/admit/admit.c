@@ -211,6 +211,14 @@ static void answer_without_memory(struct mg_answer *ret) {
   ret->summary.message = MG_S("mlgate: out of memory");
 }
 
+/* Some fail for what this review needs, and would for ever: a 503 would only be asked again. */
+static void explain_memory(struct mg_err *err, const struct mg_arena *arena, const struct mg_answer *answer) {
+  if (arena->crowded)
+    (void)mg_err_set(err, err->code, "the reviews that are answered now have the memory that this one needs; try again");
+  else if (arena->full || (answer->body.failed && !arena->failed))
+    (void)mg_err_set(err, MG_E_LIMIT, "the review needs more than %zu MiB of memory", arena->max >> 20);
+}
+
 /* The one place where an error becomes an answer. */
 static void answer_error(const struct mg_err *err, struct mg_arena *arena, struct mg_answer *ret) {
   unsigned status = 500;
@@ -258,9 +266,7 @@ static int review(const struct mg_snapshot *snapshot, enum mg_endpoint endpoint,
   if (rc) return rc;
   ret->waiting = verdict.waiting;
   answer(snapshot, endpoint, &request, &verdict, arena, ret);
-  if (ret->body.failed || arena->failed)
-    return mg_err_set(err, MG_E_NOMEM, "the review needs more than %zu MiB of memory", arena->max >> 20);
-  return 0;
+  return ret->body.failed || arena->failed ? mg_err_set(err, MG_E_NOMEM, "out of memory") : 0;
 }
 
 void mg_admit_timed(const struct mg_snapshot *snapshot, enum mg_endpoint endpoint, mg_str body, int64_t now,
@@ -270,8 +276,7 @@ void mg_admit_timed(const struct mg_snapshot *snapshot, enum mg_endpoint endpoin
   *ret = (struct mg_answer){.http_status = 200, .summary = {.kind_index = UINT32_MAX}};
   mg_buf_init(&ret->body, arena, MG_REVIEW_ARENA);
   int code = review(snapshot, endpoint, body, &around, arena, ret, &err);
-  if (code == MG_E_NOMEM && arena->crowded)
-    (void)mg_err_set(&err, code, "the reviews that are answered now have the memory that this one needs; try again");
+  if (code == MG_E_NOMEM) explain_memory(&err, arena, ret);
   if (code < 0) answer_error(&err, arena, ret);
 }
 

@@ -73,7 +73,7 @@ void mg_arena_reset(struct mg_arena *arena) {
   }
   arena->now = NULL;
   arena->used = 0;
-  arena->failed = arena->crowded = false;
+  arena->failed = arena->full = arena->crowded = false;
 }
 
 void mg_arena_fini(struct mg_arena *arena) {
@@ -93,11 +93,16 @@ static void *take(struct mg_arena_chunk *chunk, size_t size) {
   return chunk->data + chunk->last;
 }
 
+static struct mg_arena_chunk *full(struct mg_arena *arena) {
+  arena->full = true;
+  return NULL;
+}
+
 /* Makes the chunk behind `now` one with `size` bytes free, from what the last reset kept or from the heap. */
 static struct mg_arena_chunk *next_chunk(struct mg_arena *arena, size_t size) {
   struct mg_arena_chunk **slot = arena->now ? &arena->now->next : &arena->first, *chunk = *slot;
   size_t left = arena->max - arena->used;
-  if (size > left) return NULL;
+  if (size > left) return full(arena);
   if (!chunk || chunk->size < size || chunk->size > left) {
     size_t want = arena->now ? arena->now->size * 2 : CHUNK_MIN;
     size_t spare = arena->keep > arena->used ? arena->keep - arena->used : 0;
@@ -105,7 +110,7 @@ static struct mg_arena_chunk *next_chunk(struct mg_arena *arena, size_t size) {
     if (want > spare && size <= spare) want = spare & ~(ALIGN - 1); /* a reset keeps it */
     if (want < size) want = size;
     if (want > left) want = left & ~(ALIGN - 1);
-    if (want < size) return NULL;
+    if (want < size) return full(arena);
     bool charged = arena->budget && !is_kept(arena, want);
     if (charged && !charge(arena, want)) return NULL;
     chunk = malloc(sizeof(*chunk) + want);

@@ -14,7 +14,7 @@ struct mg_arena {
   size_t used;   /* bytes of all chunks in use since the last reset */
   size_t max;    /* limit for `used` */
   size_t keep;   /* bytes of chunks that a reset keeps */
-  bool failed, crowded; /* crowded: for the budget's sake */
+  bool failed, full, crowded; /* full: for want of `max`; crowded: of the budget */
   struct mg_budget *budget; /* what a reset does not keep is taken from there, too; NULL: from none */
 };
 
