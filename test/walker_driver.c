@@ -66,7 +66,7 @@ static int walk_object(void *ctx, const struct mg_request *request, mg_str api_v
   struct mg_workload *workload = NULL;
   (void)api_version;
   if (kind && mg_workload_view(&world, &w->arena, kind, request->object, request->ns, &workload))
-    return mg_err_set(err, MG_E_NOMEM, "out of memory");
+    return mg_err_nomem(err);
   w->workload = workload;
   w->object = request->object;
   walk(w, w->object);

@@ -266,7 +266,7 @@ static int review(const struct mg_snapshot *snapshot, enum mg_endpoint endpoint,
   if (rc) return rc;
   ret->waiting = verdict.waiting;
   answer(snapshot, endpoint, &request, &verdict, arena, ret);
-  return ret->body.failed || arena->failed ? mg_err_set(err, MG_E_NOMEM, "out of memory") : 0;
+  return ret->body.failed || arena->failed ? mg_err_nomem(err) : 0;
 }
 
 void mg_admit_timed(const struct mg_snapshot *snapshot, enum mg_endpoint endpoint, mg_str body, int64_t now,

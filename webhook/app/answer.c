@@ -93,7 +93,7 @@ static int make_metrics(struct generation *g, const char *version, struct mg_err
   struct mg_metrics_options options = {.version = version, .kinds = kind_names(kinds, &arena), .n_kinds = kinds->count,
                                        .policies = policy_names(g->snapshot, &arena),
                                        .n_policies = mg_snapshot_policy_count(g->snapshot)};
-  int code = arena.failed ? mg_err_set(err, MG_E_NOMEM, "out of memory") : mg_metrics_new(&options, &g->metrics, err);
+  int code = arena.failed ? mg_err_nomem(err) : mg_metrics_new(&options, &g->metrics, err);
   mg_arena_fini(&arena);
   return code;
 }
@@ -126,7 +126,7 @@ static int generation_new(struct generation **ret, struct mg_answerer *answerer,
   struct generation *g = snapshot ? calloc(1, sizeof *g) : NULL;
   if (!g) {
     mg_snapshot_unref(snapshot);
-    return mg_err_set(err, MG_E_NOMEM, "out of memory");
+    return mg_err_nomem(err);
   }
   *g = (struct generation){.snapshot = snapshot, .number = 1, .since = (int64_t)time(NULL)};
   int code = 0;
@@ -153,7 +153,7 @@ int mg_answerer_new(struct mg_answerer **ret, struct mg_snapshot *snapshot, cons
   if (!answerer || !answerer->version) {
     free(answerer);
     mg_snapshot_unref(snapshot);
-    return mg_err_set(err, MG_E_NOMEM, "out of memory");
+    return mg_err_nomem(err);
   }
   answerer->files = snapshot;
   answerer->images = images ? images : &nothing;

@@ -130,7 +130,7 @@ static int note_unlisted(struct mg_baseline *b, const struct mg_report_result *r
   if (!b->arena.max) mg_arena_init(&b->arena, FOUND_ARENA, 0);
   b->unlisted_in = mg_arena_printf(&b->arena, "%s:%u:%u: %.*s %.*s%s%.*s", r->file, r->line, r->column, MG_FMT(r->kind),
                                    MG_FMT(r->ns), r->ns.n ? "/" : "", MG_FMT(r->name));
-  return b->unlisted_in.p ? 0 : mg_err_set(err, MG_E_NOMEM, "out of memory");
+  return b->unlisted_in.p ? 0 : mg_err_nomem(err);
 }
 
 int mg_baseline_apply(struct mg_baseline *b, const struct mg_report_result *r, struct mg_err *err) {

@@ -22,7 +22,7 @@ static void add_trouble(struct mg_cases *cases, const char *file, const struct m
 
 static int add_test(struct mg_cases *cases, const struct mg_test *test, struct mg_case_file *file, struct mg_err *err) {
   struct mg_case_test *tests = mg_arena_room(&cases->arena, cases->tests, &cases->cap, cases->count, sizeof *tests);
-  if (!tests) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!tests) return mg_err_nomem(err);
   cases->tests = tests;
   tests[cases->count++] = (struct mg_case_test){*test, file};
   cases->cases += test->cases.count;
@@ -76,7 +76,7 @@ static int read_file(struct mg_cases *cases, const struct mg_input *input, struc
   }
   cases->files++;
   struct mg_case_file *file = MG_NEW(&cases->arena, struct mg_case_file);
-  if (!file) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!file) return mg_err_nomem(err);
   *file = (struct mg_case_file){.path = input->path, .text = mg_arena_dup(&cases->arena, mg_buf_str(buf))};
   if (mg_yaml_read(&docs, &cases->arena, file->text, &how, &why) < 0) add_trouble(cases, input->path, &why);
   for (code = 0; docs && code == 0; docs = docs->next) {
@@ -101,7 +101,7 @@ int mg_cases_read(struct mg_cases *cases, const struct mg_strings *paths, struct
   int code = 0;
   for (size_t i = 0; i < paths->count && code == 0; i++) code = mg_inputs_add(&inputs, paths->items[i], err);
   for (size_t i = 0; i < inputs.count && code == 0; i++) code = read_file(cases, &inputs.items[i], &buf, err);
-  if (code == 0 && cases->arena.failed) code = mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (code == 0 && cases->arena.failed) code = mg_err_nomem(err);
   return code;
 }
 

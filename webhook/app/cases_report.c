@@ -283,7 +283,7 @@ static int open_output(struct mg_case_output **list, struct mg_arena *arena, con
   mg_str name = mg_str_of(spec);
   size_t equals = mg_str_find(name, '=');
   struct mg_case_output *out = MG_NEW(arena, struct mg_case_output);
-  if (!out) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!out) return mg_err_nomem(err);
   const char *file = equals < name.n ? spec + equals + 1 : NULL;
   *out = (struct mg_case_output){.next = *list};
   name.n = equals;

@@ -168,6 +168,6 @@ int mg_case_run(struct mg_case_work *work, struct mg_err *err) {
   work->result->problems_end = &work->result->problems;
   int code = judge(work, err);
   work->result->ns = mg_clock_ns() - start;
-  if (code == 0 && (work->arena->failed || work->keep->failed)) code = mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (code == 0 && (work->arena->failed || work->keep->failed)) code = mg_err_nomem(err);
   return code;
 }

@@ -46,7 +46,7 @@ int mg_changes_keep(const struct mg_changes *c, struct mg_inputs *inputs, struct
     inputs->items[kept++] = *input;
   }
   inputs->count = kept;
-  return c->arena->failed ? mg_err_set(err, MG_E_NOMEM, "out of memory") : 0;
+  return c->arena->failed ? mg_err_nomem(err) : 0;
 }
 
 /* Where the line of that byte begins. */

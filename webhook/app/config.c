@@ -181,7 +181,7 @@ int mg_config_apply(const struct mg_command *const *commands, size_t count, cons
                      .given = given};
   const struct mg_option *config = row_of(command, "config"), *none = row_of(command, "no-config");
   const char *file = config && none ? choose(&c, config, none) : NULL;
-  if (!file) return arena->failed ? mg_err_set(err, MG_E_NOMEM, "out of memory") : 0;
+  if (!file) return arena->failed ? mg_err_nomem(err) : 0;
   int code = take_file(&c, file, err);
   mg_strict_fini(&c.file);
   return code;

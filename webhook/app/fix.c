@@ -87,10 +87,10 @@ static int was_shown(struct fix *fix, const char *path, struct mg_err *err) {
   struct shown **slot = &fix->shown[mg_str_hash(MG_HASH, mg_str_of(real)) % SHOWN_SLOTS], *new;
   for (const struct shown *s = *slot; s; s = s->next)
     if (mg_str_is(s->path, real)) return 1;
-  if (!(new = MG_NEW(&fix->arena, struct shown))) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!(new = MG_NEW(&fix->arena, struct shown))) return mg_err_nomem(err);
   *new = (struct shown){*slot, mg_arena_dup(&fix->arena, mg_str_of(real))};
   *slot = new;
-  return new->path.p ? 0 : mg_err_set(err, MG_E_NOMEM, "out of memory");
+  return new->path.p ? 0 : mg_err_nomem(err);
 }
 
 static int show_diff(struct fix *fix, const struct mg_judged *file, mg_str before, struct mg_err *err) {

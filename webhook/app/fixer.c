@@ -47,10 +47,6 @@ void mg_fixer_fini(struct mg_fixer *fixer) {
   mg_arena_fini(&fixer->kept);
 }
 
-static int no_memory(struct mg_err *err) {
-  return mg_err_set(err, MG_E_NOMEM, "out of memory");
-}
-
 /* ---- what there is to do ---- */
 
 static bool is_mendable(const struct mg_violation *v) {
@@ -108,7 +104,7 @@ static int find_targets(struct round *r, struct mg_err *err) {
   uint32_t most = 0;
   for (const struct mg_judged_item *item = r->file->items; item; item = item->next) most += has_edits(r->fixer, item);
   r->targets = MG_NEW_N(&r->fixer->arena, struct target, most + 1);
-  if (!r->targets) return no_memory(err);
+  if (!r->targets) return mg_err_nomem(err);
   for (const struct mg_judged_item *item = r->file->items; item; item = item->next) {
     if (!has_edits(r->fixer, item)) continue;
     struct target *t = &r->targets[r->count++];
@@ -170,7 +166,7 @@ static int expect(struct round *r, struct mg_file_doc **ret, struct mg_err *err)
     struct mg_doc *doc = t->taken ? doc_like(&pair, t->object) : NULL;
     if (doc) mg_put_all((mg_node){doc, t->object.at}, t->object);
   }
-  return code == 0 && r->fixer->trial.failed ? no_memory(err) : code;
+  return code == 0 && r->fixer->trial.failed ? mg_err_nomem(err) : code;
 }
 
 /* 1: the text is good. 0: it is not, and err says where and why. */
@@ -184,7 +180,7 @@ static int try_text(struct round *r, struct mg_buf *text, struct mg_err *err) {
   if (code == 0) code = expect(r, &expected, &why);
   if (code == 0 && read_again(&got, &fixer->trial, r->file->path, mg_buf_str(text), &why) == 0 && same_documents(expected, got))
     return 1;
-  if (fixer->trial.failed || code == MG_E_NOMEM || why.code == MG_E_NOMEM) return no_memory(err);
+  if (fixer->trial.failed || code == MG_E_NOMEM || why.code == MG_E_NOMEM) return mg_err_nomem(err);
   *err = why;
   if (code < 0) return 0;
   err->offset = 0;
@@ -251,12 +247,12 @@ static int run_round(struct round *r, struct mg_buf *text, struct mg_err *err) {
   struct mg_err why = {0};
   mg_arena_reset(&r->fixer->arena);
   int code = read_again(&r->before, &r->fixer->arena, r->file->path, r->file->source, &why);
-  if (code < 0) return code == MG_E_NOMEM ? no_memory(err) : 0;
+  if (code < 0) return code == MG_E_NOMEM ? mg_err_nomem(err) : 0;
   mg_str source = r->file->source;
   r->anchors = mg_str_find(source, '&') < source.n;
   code = find_targets(r, err);
   if (code == 0) code = make_text(r, text, err);
-  return r->fixer->arena.failed ? no_memory(err) : code;
+  return r->fixer->arena.failed ? mg_err_nomem(err) : code;
 }
 
 /* ---- rounds ---- */
@@ -291,7 +287,7 @@ static int add_errors(struct round *r, struct mg_judged *file, struct mg_err *er
     const struct target *t = &r->targets[i];
     struct mg_judged_item *item = t->why ? MG_NEW(arena, struct mg_judged_item) : NULL;
     if (!t->why) continue;
-    if (!item) return no_memory(err);
+    if (!item) return mg_err_nomem(err);
     item->kind = MG_JUDGED_ERROR;
     item->error.file = file->path;
     item->error.message = mg_arena_printf(arena, "not fixed: %s", t->why);
@@ -306,7 +302,7 @@ int mg_fixer_run(struct mg_fixer *fixer, struct mg_judged *file, struct mg_err *
   uint32_t count;
   mg_arena_reset(&fixer->kept);
   uint32_t *asked = note_results(&fixer->kept, file, &count);
-  if (!asked) return no_memory(err);
+  if (!asked) return mg_err_nomem(err);
   for (int i = 0; i < ROUNDS_MAX; i++) {
     struct round round = {.fixer = fixer, .file = file};
     struct mg_buf *text = &fixer->texts[i % 2];

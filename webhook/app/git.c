@@ -23,7 +23,7 @@ static int add_file(struct mg_changes *c, mg_str path, bool all, struct mg_err *
   if (c->file_count >= MG_CHANGES_FILES) return mg_err_set(err, MG_E_LIMIT, "more than %d files changed", MG_CHANGES_FILES);
   mg_str copy = mg_arena_dup(c->arena, path);
   struct mg_changed *files = mg_arena_room(c->arena, c->files, &c->file_cap, c->file_count, sizeof *files);
-  if (!copy.p || !files) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!copy.p || !files) return mg_err_nomem(err);
   c->files = files;
   files[c->file_count++] = (struct mg_changed){.path = copy.p, .all = all, .first = c->range_count};
   return 0;
@@ -32,7 +32,7 @@ static int add_file(struct mg_changes *c, mg_str path, bool all, struct mg_err *
 static int add_range(struct mg_changes *c, struct mg_change range, struct mg_err *err) {
   if (c->range_count >= MG_CHANGES_RANGES) return mg_err_set(err, MG_E_LIMIT, "more than %d changes", MG_CHANGES_RANGES);
   struct mg_change *ranges = mg_arena_room(c->arena, c->ranges, &c->range_cap, c->range_count, sizeof *ranges);
-  if (!ranges) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!ranges) return mg_err_nomem(err);
   c->ranges = ranges;
   ranges[c->range_count++] = range;
   c->files[c->file_count - 1].count++;
@@ -77,7 +77,7 @@ static int ask(struct mg_changes *c, const char *dir, const char *const *words, 
   mg_str line = mg_buf_str(&answer);
   if (line.n && line.p[line.n - 1] == '\n') line.n--;
   *ret = mg_arena_dup(c->arena, line);
-  return ret->p ? 0 : mg_err_set(err, MG_E_NOMEM, "out of memory");
+  return ret->p ? 0 : mg_err_nomem(err);
 }
 
 /* ---- the comparison ---- */
@@ -180,7 +180,7 @@ static int close_gap(struct comparison *c, struct mg_err *err) {
   struct mg_change *last = &c->changes->ranges[c->changes->range_count - 1];
   if (c->edge) *last = (struct mg_change){.from = last->from + 1, .to = last->from, .kind = MG_CHANGE_GONE};
   else if (c->separated && !c->long_tail) last->tail = mg_arena_dup(c->changes->arena, (mg_str){c->tail, c->tail_n});
-  return c->changes->arena->failed ? mg_err_set(err, MG_E_NOMEM, "out of memory") : 0;
+  return c->changes->arena->failed ? mg_err_nomem(err) : 0;
 }
 
 static int skip_content(struct comparison *c, mg_str part, bool whole, struct mg_err *err) {
@@ -227,7 +227,7 @@ static int find_known(struct mg_changes *changes, struct mg_err *err) {
                          "--ignore-submodules=all", changes->base, "--", NULL};
   struct mg_spawned end;
   struct comparison *c = calloc(1, sizeof *c);
-  if (!c) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!c) return mg_err_nomem(err);
   c->changes = changes;
   int code = run(changes->top.p, words, MG_CHANGES_PRINTED, compare, c, &end, err);
   free(c);
@@ -263,7 +263,7 @@ static int find_unknown(struct mg_changes *changes, struct mg_err *err) {
   static const char *const words[] = {"ls-files", "--others", "--exclude-standard", "-z", NULL};
   struct mg_spawned end;
   struct listing *l = calloc(1, sizeof *l);
-  if (!l) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!l) return mg_err_nomem(err);
   l->changes = changes;
   int code = run(changes->top.p, words, MG_CHANGES_PRINTED, list, l, &end, err);
   free(l);
@@ -289,13 +289,13 @@ static int find_top(struct mg_changes *c, const char *const *paths, size_t count
   int code = ask(c, ".", words, &top, &end, err);
   if (code == 0 && !top.n && count) {
     const char *dir = folder_of(c->arena, paths[0]);
-    code = dir ? ask(c, dir, words, &top, &other, err) : mg_err_set(err, MG_E_NOMEM, "out of memory");
+    code = dir ? ask(c, dir, words, &top, &other, err) : mg_err_nomem(err);
   }
   if (code < 0) return code;
   if (!top.n) return complain("there is no repository to look into", &end, err);
   if (!realpath(top.p, real)) return mg_err_set(err, MG_E_IO, "%s: %s", top.p, strerror(errno));
   c->top = mg_arena_dup(c->arena, mg_str_of(real));
-  return c->top.p ? 0 : mg_err_set(err, MG_E_NOMEM, "out of memory");
+  return c->top.p ? 0 : mg_err_nomem(err);
 }
 
 static bool is_below(mg_str top, const char *real) {
@@ -317,7 +317,7 @@ static int find_base(struct mg_changes *c, const char *ref, struct mg_err *err) 
   struct mg_spawned end;
   mg_str commit, base;
   mg_str named = mg_arena_printf(c->arena, "%s^{commit}", ref);
-  if (!named.p) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!named.p) return mg_err_nomem(err);
   if (*ref == '-') return mg_err_set(err, MG_E_USAGE, "\"%s\" is no name of a commit", ref);
   int code = ask(c, c->top.p, (const char *const[]){"rev-parse", "--verify", named.p, NULL}, &commit, &end, err);
   if (code < 0) return code;

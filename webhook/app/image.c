@@ -91,7 +91,7 @@ static int judge_pod(struct inquiry *q, mg_str reference, struct mg_verdict *ret
   mg_buf_lit(&text, "\"containers\":[{\"name\":\"image\",\"image\":");
   mg_buf_json(&text, reference);
   mg_buf_lit(&text, "}]}}");
-  if (!doc || text.failed) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!doc || text.failed) return mg_err_nomem(err);
   int code = mg_json_read(doc, &q->arena, mg_buf_str(&text), &how, err);
   if (code < 0) return code;
   struct mg_request request = {.version = MG_S("v1"), .kind = MG_S("Pod"), .ns = MG_S("default"), .name = MG_S("image"),
@@ -114,7 +114,7 @@ static int ask_all(struct inquiry *q, const struct mg_strings *args, struct mg_e
     for (size_t i = 0; i < args->count; i++) {
       struct mg_image_report *r = MG_NEW(&q->arena, struct mg_image_report);
       struct mg_verdict verdict;
-      if (!r) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+      if (!r) return mg_err_nomem(err);
       r->normalised = mg_image_normalise(&q->arena, mg_str_of(args->items[i]));
       ask(q, r);
       int code = judge_pod(q, mg_str_of(args->items[i]), &verdict, err);
@@ -134,7 +134,7 @@ static int report_all(struct inquiry *q, const struct mg_strings *args, bool jso
   for (size_t i = 0; i < args->count; i++) {
     mg_arena_reset(&q->arena);
     struct mg_image_report *r = MG_NEW(&q->arena, struct mg_image_report);
-    if (!r) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+    if (!r) return mg_err_nomem(err);
     r->reference = mg_str_of(args->items[i]);
     r->normalised = mg_image_normalise(&q->arena, r->reference);
     ask(q, r);
@@ -153,7 +153,7 @@ static int report_all(struct inquiry *q, const struct mg_strings *args, bool jso
 /* ---- the command ---- */
 
 static int write_out(const struct mg_buf *out, struct mg_err *err) {
-  if (out->failed) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (out->failed) return mg_err_nomem(err);
   if (fwrite(out->p, 1, out->n, stdout) != out->n || fflush(stdout) != 0)
     return mg_err_set(err, MG_E_IO, "standard output cannot be written");
   return 0;
@@ -198,7 +198,7 @@ static int run(const void *given, const struct mg_strings *args) {
   inquiry.snapshot = snapshot;
   const struct mg_images_options how = {.auth_file = mg_images_own_auth(&inquiry.keep), .cache_dir = o->cache_dir};
   int code = mg_images_use(&registry, snapshot, &how, &err);
-  if (code == 0 && mg_registry_session_new(&inquiry.session, registry) < 0) code = mg_err_set(&err, MG_E_NOMEM, "out of memory");
+  if (code == 0 && mg_registry_session_new(&inquiry.session, registry) < 0) code = mg_err_nomem(&err);
   if (code == 0) code = inquire(o, &inquiry, args, &err);
   if (code < 0) fprintf(stderr, "mlgate image: %s\n", err.text);
   return code < 0 ? MG_EXIT_USAGE : code;

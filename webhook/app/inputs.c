@@ -20,7 +20,7 @@ static int search(struct mg_inputs *inputs, const char *path, const struct level
 static int add(struct mg_inputs *inputs, const char *path, const char *problem, struct mg_err *err) {
   if (inputs->count >= MG_INPUT_MAX_FILES) return mg_err_set(err, MG_E_LIMIT, "more than %d files", MG_INPUT_MAX_FILES);
   struct mg_input *items = mg_arena_room(inputs->arena, inputs->items, &inputs->cap, inputs->count, sizeof *items);
-  if (!items) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!items) return mg_err_nomem(err);
   inputs->items = items;
   items[inputs->count++] = (struct mg_input){.path = path, .problem = problem};
   return 0;
@@ -59,7 +59,7 @@ static int search_entry(struct mg_inputs *inputs, const char *dir, const struct 
   if (++inputs->entries > MG_INPUT_MAX_ENTRIES)
     return mg_err_set(err, MG_E_LIMIT, "more than %d directory entries", MG_INPUT_MAX_ENTRIES);
   const char *path = join(inputs, dir, entry->d_name);
-  if (!path) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!path) return mg_err_nomem(err);
   if (entry->d_type == DT_REG) return add(inputs, path, NULL, err);
   if (entry->d_type == DT_DIR) return search(inputs, path, here, err);
   if (stat(path, &info) != 0) return wanted ? add_failed(inputs, path, errno, err) : 0;
@@ -117,7 +117,7 @@ static int read_all(int fd, size_t expect, struct mg_buf *buf, struct mg_err *er
     size_t left = MG_INPUT_MAX_BYTES + 1 - buf->n, want = expect > buf->n ? expect - buf->n : (size_t)1 << 16;
     if (want > left) want = left;
     char *to = mg_buf_room(buf, want);
-    if (!to) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+    if (!to) return mg_err_nomem(err);
     ssize_t n = read(fd, to, want);
     if (n == 0) return 0;
     if (n < 0 && errno == EINTR) continue;

@@ -119,7 +119,7 @@ static int gather_warnings(struct document *d, mg_node object, struct mg_report_
   for (const struct mg_warning *w = result->verdict->warnings; w; w = w->next) most++;
   if (!most) return 0;
   struct mg_report_warning *all = MG_NEW_N(arena, struct mg_report_warning, most);
-  if (!all) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!all) return mg_err_nomem(err);
   uint32_t n = take_duplicates(d, object, arena, LAST_HOLDS, all);
   for (const struct mg_warning *w = result->verdict->warnings; w; w = w->next)
     all[n++] = (struct mg_report_warning){result->line, result->column, w->text};
@@ -138,7 +138,7 @@ static int judge_object(void *ctx, const struct mg_request *request, mg_str api_
   struct mg_verdict *verdict = MG_NEW(&judge->arena, struct mg_verdict);
   mg_node object = request->object.at ? request->object : request->old_object;
   struct mg_pos pos;
-  if (!verdict) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!verdict) return mg_err_nomem(err);
   uint32_t ordinal = d->ordinal++;
   if (!is_changed(d, object)) {
     drop_duplicates(d, object);
@@ -273,13 +273,13 @@ static int read_input(struct mg_judge *judge, const char *path, struct mg_err *e
   if (!mg_is_standard(path) || !judge->standard.p) return mg_input_read(path, &judge->text, err);
   judge->text.n = 0;
   mg_buf_put(&judge->text, judge->standard);
-  return judge->text.failed ? mg_err_set(err, MG_E_NOMEM, "out of memory") : 0;
+  return judge->text.failed ? mg_err_nomem(err) : 0;
 }
 
 static int keep_standard(struct mg_judge *judge, const char *path, struct mg_err *err) {
   if (!mg_is_standard(path) || judge->standard.p) return 0;
   judge->standard = mg_arena_dup(&judge->keep, mg_buf_str(&judge->text));
-  return judge->standard.p ? 0 : mg_err_set(err, MG_E_NOMEM, "out of memory");
+  return judge->standard.p ? 0 : mg_err_nomem(err);
 }
 
 int mg_judge_ask(struct mg_judge *judge, const struct mg_input *input, struct mg_err *err) {
@@ -329,7 +329,7 @@ int mg_judge_init(struct mg_judge *judge, const struct mg_snapshot *snapshot, co
   mg_arena_init(&judge->arena, MG_JUDGE_ARENA, JUDGE_KEEP);
   mg_buf_init(&judge->text, NULL, MG_INPUT_MAX_BYTES + 1);
   mg_str *list = MG_NEW_N(&judge->keep, mg_str, groups->count + 1);
-  if (!list) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!list) return mg_err_nomem(err);
   for (size_t i = 0; i < groups->count; i++) list[i] = mg_str_of(groups->items[i]);
   judge->visitor = (struct mg_object_visitor){.kinds = mg_snapshot_kinds(snapshot), .usual = *usual, .object = judge_object,
                                               .skipped = skip_object, .error = object_error};

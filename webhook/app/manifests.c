@@ -238,7 +238,7 @@ static int set_variables(struct work *w, struct mg_err *err) {
   mg_manifests_classes(w->variables, w->snapshot, &w->sources, &w->notes);
   if (!w->options->ca_file && !w->options->cert_manager && !w->options->self_signed)
     mg_buf_lit(&w->notes, "none of --self-signed, --cert-manager, --ca-file: the configurations have no caBundle yet\n");
-  return w->arena.failed ? mg_err_set(err, MG_E_NOMEM, "out of memory") : 0;
+  return w->arena.failed ? mg_err_nomem(err) : 0;
 }
 
 /* ---- output ---- */
@@ -288,7 +288,7 @@ static int emit_template(void *ctx, mg_str file, mg_str text, struct mg_err *err
 
 static int render_values(struct work *w, struct mg_err *err) {
   mg_manifests_values(w->variables, &w->text);
-  return w->text.failed || w->arena.failed ? mg_err_set(err, MG_E_NOMEM, "out of memory") : 0;
+  return w->text.failed || w->arena.failed ? mg_err_nomem(err) : 0;
 }
 
 static int render_chart(struct work *w, mg_node skeleton, struct mg_err *err) {
@@ -322,7 +322,7 @@ static int prepare(struct work *w, struct mg_err *err) {
   mg_arena_init(&w->arena, ARENA, 0);
   mg_buf_init(&w->notes, NULL, NOTES_MAX);
   mg_buf_init(&w->text, NULL, OUTPUT_MAX);
-  if (mg_doc_init(&w->doc, &w->arena, (mg_str){0}, NULL, 1024) < 0) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (mg_doc_init(&w->doc, &w->arena, (mg_str){0}, NULL, 1024) < 0) return mg_err_nomem(err);
   w->variables = mg_make(&w->doc, MG_OBJECT);
   return check_names(w->options, err);
 }

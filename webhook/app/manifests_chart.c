@@ -232,7 +232,7 @@ int mg_manifests_chart(mg_node skeleton, mg_manifest_text_fn emit, void *ctx, st
     put_object(&text, entry);
     mg_buf_put(&name, (mg_str){file.p, mg_str_find(file, '$')});
     mg_buf_put(&name, each);
-    if (text.failed || name.failed) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+    if (text.failed || name.failed) return mg_err_nomem(err);
     code = emit(ctx, mg_buf_str(&name), mg_buf_str(&text), err);
   }
   return code;

@@ -42,7 +42,7 @@ static mg_node expand_text(struct scope *s, mg_str text) {
       text = mg_str_from(text, 1);
     }
   }
-  if (buf.failed) s->code = mg_err_set(s->err, MG_E_NOMEM, "out of memory");
+  if (buf.failed) s->code = mg_err_nomem(s->err);
   return mg_make_text(doc, MG_STRING, buf.n ? mg_buf_str(&buf) : MG_S(""));
 }
 
@@ -86,7 +86,7 @@ static mg_node expand(struct scope *s, mg_node n) {
 
 static void emit_one(struct scope *s, mg_node entry, mg_manifest_fn emit, void *ctx) {
   mg_node file = expand(s, MG_GET(entry, "file")), object = expand(s, MG_GET(entry, "object"));
-  if (s->arena->failed) s->code = mg_err_set(s->err, MG_E_NOMEM, "out of memory");
+  if (s->arena->failed) s->code = mg_err_nomem(s->err);
   else if (s->code == 0) s->code = emit(ctx, mg_text(file), object, s->err);
 }
 

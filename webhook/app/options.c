@@ -39,7 +39,7 @@ static int append(struct mg_strings *list, const char *value, struct mg_arena *a
   if ((n & (n - 1)) == 0) { /* a power of two, or none: full */
     size_t cap = n ? 2 * n : 1;
     const char **items = mg_arena_grow(arena, list->items, n * sizeof *items, cap * sizeof *items);
-    if (!items) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+    if (!items) return mg_err_nomem(err);
     list->items = items;
   }
   list->items[list->count++] = value;
@@ -265,7 +265,7 @@ static int read_commas(struct reading *r, const struct mg_option *option, const 
     rest = mg_str_from(rest, item.n + 1);
     if (!item.n) continue;
     mg_str copy = mg_arena_dup(r->arena, item);
-    if (!copy.p) return mg_err_set(r->err, MG_E_NOMEM, "out of memory");
+    if (!copy.p) return mg_err_nomem(r->err);
     int code = read_value(r, option, copy.p);
     if (code < 0) return code;
   }

@@ -243,15 +243,15 @@ static int start_thread(struct mg_otlp *otlp, struct mg_err *err) {
 
 int mg_otlp_start(const struct mg_otlp_options *options, struct mg_otlp **ret, struct mg_err *err) {
   *ret = NULL;
-  if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) return mg_err_nomem(err);
   struct mg_otlp *otlp = otlp_new(options);
   if (!otlp) {
     curl_global_cleanup();
-    return mg_err_set(err, MG_E_NOMEM, "out of memory");
+    return mg_err_nomem(err);
   }
   if (options->ca_file) otlp->ca_file = strdup(options->ca_file);
   int code = set_url(otlp, options->endpoint, err);
-  if (code == 0 && ((options->ca_file && !otlp->ca_file) || !set_up(otlp))) code = mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (code == 0 && ((options->ca_file && !otlp->ca_file) || !set_up(otlp))) code = mg_err_nomem(err);
   if (code == 0) code = start_thread(otlp, err);
   if (code < 0) otlp_free(otlp);
   else *ret = otlp;

@@ -24,7 +24,7 @@ void mg_policy_sources_fini(struct mg_policy_sources *sources) {
 static int add_source(struct load *load, const struct mg_source *source, struct mg_err *err) {
   struct mg_policy_sources *s = load->sources;
   struct mg_source *items = mg_arena_room(&s->arena, s->items, &s->cap, s->count, sizeof *items);
-  if (!items) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!items) return mg_err_nomem(err);
   s->items = items;
   items[s->count++] = *source;
   return 0;
@@ -52,7 +52,7 @@ static int add_file(struct load *load, const struct mg_input *input, bool contex
     return 0;
   }
   source.text = mg_arena_dup(&load->sources->arena, mg_buf_str(buf));
-  return source.text.p ? add_source(load, &source, err) : mg_err_set(err, MG_E_NOMEM, "out of memory");
+  return source.text.p ? add_source(load, &source, err) : mg_err_nomem(err);
 }
 
 static int add_paths(struct load *load, const struct mg_strings *paths, bool context_only, struct mg_err *err) {

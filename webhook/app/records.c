@@ -47,7 +47,7 @@ int mg_records_open(struct mg_records **ret, const char *path, struct mg_err *er
   if (!in) {
     free(records);
     close(fd);
-    return mg_err_set(err, MG_E_NOMEM, "out of memory");
+    return mg_err_nomem(err);
   }
   *records = (struct mg_records){.in = in, .line = 1, .yaml = is_yaml(path)};
   mg_buf_init(&records->text, NULL, MG_RECORD_MAX + PIECE);
@@ -80,7 +80,7 @@ static int more(struct mg_records *r, struct mg_err *err) {
     r->from = 0;
   }
   char *to = mg_buf_room(&r->text, PIECE);
-  if (!to) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!to) return mg_err_nomem(err);
   int n = gzread(r->in, to, PIECE);
   if (n < 0) return read_failed(r, err);
   if (n == 0) {

@@ -281,7 +281,7 @@ static void *run(void *arg) {
 int mg_reload_new(const struct mg_reload_options *options, struct mg_reload **ret, struct mg_err *err) {
   struct mg_reload *reload = calloc(1, sizeof *reload);
   *ret = NULL;
-  if (!reload) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!reload) return mg_err_nomem(err);
   reload->options = *options;
   if (options->poll_ms == 0) reload->options.poll_ms = MG_RELOAD_POLL_MS;
   if (options->quiet_ms == 0) reload->options.quiet_ms = MG_RELOAD_QUIET_MS;

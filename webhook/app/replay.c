@@ -176,7 +176,7 @@ static int read_docs(struct set *set, const struct mg_record *record, const char
   set->docs = NULL;
   if (record->yaml) return mg_yaml_read(&set->docs, &set->arena, record->text, &how, err);
   struct mg_file_doc *doc = MG_NEW(&set->arena, struct mg_file_doc);
-  if (!doc) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!doc) return mg_err_nomem(err);
   int code = mg_json_read(&doc->doc, &set->arena, record->text, &how, err);
   if (code == 0) set->docs = doc;
   return code;

@@ -237,5 +237,5 @@ int mg_replay_add(struct mg_replay *replay, const struct mg_replay_judged *j, st
   for (int i = 0; i < 2; i++)
     if (j->verdicts[i]) count_totals(&replay->totals[i], j->verdicts[i]);
   bool good = j->verdicts[1] ? add_two(replay, j, arena) : add_one(replay, j, arena);
-  return good && !arena->failed && !replay->arena.failed ? 0 : mg_err_set(err, MG_E_NOMEM, "out of memory");
+  return good && !arena->failed && !replay->arena.failed ? 0 : mg_err_nomem(err);
 }

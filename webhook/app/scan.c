@@ -117,7 +117,7 @@ static int gather(void *ctx, mg_node object, struct mg_err *err) {
   struct gathering *g = ctx;
   if (g->count == CONTEXT_MAX) return mg_err_set(err, MG_E_LIMIT, "more than %d objects", CONTEXT_MAX);
   struct mg_context_object **items = mg_arena_room(&g->scan->keep, g->items, &g->cap, g->count, sizeof *items);
-  if (!items) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!items) return mg_err_nomem(err);
   g->items = items;
   int code = mg_context_object_new(&items[g->count], g->kind, object, err);
   g->count += code == 0;
@@ -129,7 +129,7 @@ static int learn_kind(struct scan *s, const struct mg_served *served, enum mg_co
   const struct mg_listing listing = {.api = s->api, .arena = &s->page, .object = gather, .ctx = &g};
   struct mg_err err = {0};
   int code = mg_list(&listing, served, &err);
-  if (code == 0 && mg_context_fill(context, kind, g.items, g.count) < 0) code = mg_err_set(&err, MG_E_NOMEM, "out of memory");
+  if (code == 0 && mg_context_fill(context, kind, g.items, g.count) < 0) code = mg_err_nomem(&err);
   if (code == 0) context->known |= MG_CTX_BIT(kind);
   else trouble(s, served->resource, &err);
   return code;
@@ -141,7 +141,7 @@ static int learn(struct scan *s, struct mg_err *err) {
   uint32_t needs = mg_snapshot_needs(s->snapshot), asked = 0;
   if (!needs) return 0;
   struct mg_context *context = mg_context_new();
-  if (!context) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!context) return mg_err_nomem(err);
   for (size_t i = 0; i < s->count; i++) {
     enum mg_context_kind kind;
     if (!is_context(s, mg_str_of(s->kinds[i].group), mg_str_of(s->kinds[i].kind), &kind)) continue;
@@ -151,7 +151,7 @@ static int learn(struct scan *s, struct mg_err *err) {
   context->known |= needs & (~asked | MG_CTX_BIT(MG_CTX_RESOURCE_QUOTA));
   struct mg_snapshot *with = mg_context_seal(context) < 0 ? NULL : mg_snapshot_with(s->snapshot, context);
   mg_context_unref(context);
-  if (!with) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!with) return mg_err_nomem(err);
   mg_snapshot_unref(s->snapshot);
   s->snapshot = with;
   return 0;
@@ -172,7 +172,7 @@ static int report_object(struct scan *s, const struct mg_request *request, const
                                 MG_FMT(request->name));
   for (const struct mg_warning *w = verdict->warnings; w; w = w->next) n++;
   struct mg_report_warning *warnings = MG_NEW_N(&s->page, struct mg_report_warning, n + 1);
-  if (!file.p || !warnings) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!file.p || !warnings) return mg_err_nomem(err);
   struct mg_report_result result = {.file = file.p, .line = 1, .column = 1, .api_version = s->api_version, .kind = request->kind,
                                     .ns = request->ns, .name = request->name, .verdict = verdict, .warnings = warnings};
   for (const struct mg_warning *w = verdict->warnings; w; w = w->next)
@@ -247,7 +247,7 @@ static int prepare(struct scan *s, struct mg_err *err) {
   s->config.api.timeout_ms = TIMEOUT_MS;
   code = mg_api_open(&s->config.api, &s->api, err);
   s->matched = MG_NEW_N(&s->keep, bool, mg_snapshot_exception_count(s->snapshot) + 1);
-  if (code == 0 && !s->matched) code = mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (code == 0 && !s->matched) code = mg_err_nomem(err);
   if (mg_images_needed(s->snapshot)) fputs("mlgate scan: no registry is asked, and imageSize is left out\n", stderr);
   return code;
 }

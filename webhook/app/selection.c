@@ -96,7 +96,7 @@ static int open_registries(struct run *run, struct asking *ret, struct mg_err *e
       .auth_file = mg_images_own_auth(&judge->keep), .cache_dir = o->cache_dir, .offline = o->offline};
   int code = mg_images_use(&ret->registry, judge->snapshot, &how, err);
   if (code < 0) return code;
-  if (mg_registry_session_new(&ret->session, ret->registry) < 0) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (mg_registry_session_new(&ret->session, ret->registry) < 0) return mg_err_nomem(err);
   mg_registry_session_patient(ret->session);
   ret->images = mg_registry_session_images(ret->session);
   judge->visitor.usual.images = &ret->images;
@@ -201,7 +201,7 @@ static int judge_all(struct run *run, const struct mg_strings *args, struct mg_e
   struct mg_judge *judge = run->judge;
   struct mg_inputs inputs = {.arena = &judge->keep};
   run->matched = MG_NEW_N(&judge->keep, bool, mg_snapshot_exception_count(judge->snapshot) + 1);
-  if (!run->matched) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!run->matched) return mg_err_nomem(err);
   int code = open_baseline(run, err);
   if (code == 0) code = find_inputs(run, &inputs, args, err);
   if (code == 0) code = open_registries(run, &asking, err);

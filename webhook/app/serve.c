@@ -245,7 +245,7 @@ static int serve(const struct serve_options *o, const sigset_t *signals, struct 
 static int follow_cluster(struct serving *serving, uint32_t needs, struct mg_err *err) {
   struct mg_context *nothing = serving->live ? mg_context_new() : NULL;
   if (!serving->live) return 0;
-  if (!nothing) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!nothing) return mg_err_nomem(err);
   mg_live_need(serving->live, needs);
   return mg_answerer_context(serving->answerer, nothing, err);
 }

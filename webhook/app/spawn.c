@@ -107,7 +107,7 @@ int mg_spawn_run(const struct mg_spawn *spawn, struct mg_spawned *ret, struct mg
   pid_t pid = 0;
   *ret = (struct mg_spawned){.status = -1};
   char *room = malloc(PIECE);
-  if (!room) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!room) return mg_err_nomem(err);
   int why = pipe2(pipes.out, O_CLOEXEC) != 0 || pipe2(pipes.said, O_CLOEXEC) != 0 ? errno : start(spawn, &pipes, &pid);
   shut(&pipes.out[1]);
   shut(&pipes.said[1]);

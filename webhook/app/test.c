@@ -139,7 +139,7 @@ static int run_test(struct session *s, const struct mg_case_test *test, struct m
 static int run_all(struct session *s, struct mg_err *err) {
   int code = 0;
   s->results = MG_NEW_N(&s->cases.arena, struct mg_case_result, s->cases.cases + 1);
-  if (!s->results) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!s->results) return mg_err_nomem(err);
   if (s->o->files.policies.count || s->o->files.context.count) {
     MG_SNAPSHOT_AUTO named = load(s, NULL); /* a mistake there is told, whether a Test wants them or not */
     (void)named;

@@ -85,7 +85,7 @@ static void destroy(struct mg_watchdog *w) {
 int mg_watchdog_start(struct mg_watchdog **ret, const struct mg_watchdog_options *options, struct mg_err *err) {
   struct mg_watchdog *w = calloc(1, sizeof *w);
   *ret = NULL;
-  if (!w) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!w) return mg_err_nomem(err);
   w->options = *options;
   pthread_mutex_init(&w->lock, NULL);
   mg_clock_cond(&w->wake);

@@ -37,6 +37,10 @@ int mg_err_set(struct mg_err *err, int code, const char *format, ...) {
   return code;
 }
 
+int mg_err_nomem(struct mg_err *err) {
+  return mg_err_set(err, MG_E_NOMEM, "out of memory");
+}
+
 int mg_err_wrap(struct mg_err *err, const char *format, ...) {
   if (!err) return MG_E_INVALID;
   char context[SCRATCH], old[MG_ERR_TEXT];

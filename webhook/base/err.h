@@ -26,5 +26,8 @@ struct mg_err {
 /* Fills err and returns code. Text over the buffer is cut; a newline or tab becomes a space, other control characters "?". */
 int mg_err_set(struct mg_err *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* Most often: MG_E_NOMEM, "out of memory". */
+int mg_err_nomem(struct mg_err *err);
+
 /* Puts "context: " before the text and returns the error's code. */
 int mg_err_wrap(struct mg_err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -25,7 +25,7 @@ struct mg_watch {
 
 int mg_watch_new(struct mg_watch **ret, struct mg_err *err) {
   struct mg_watch *watch = calloc(1, sizeof *watch);
-  if (!watch) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!watch) return mg_err_nomem(err);
   watch->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (watch->wake < 0) {
     free(watch);

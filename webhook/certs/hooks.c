@@ -16,14 +16,14 @@ static int set_bundle(json_t *configuration, const struct mg_blob *bundle, bool 
   size_t i;
   json_t *hook;
   *ret_changed = false;
-  int code = wanted ? mg_base64_set(wanted, "caBundle", bundle, err) : mg_err_set(err, MG_E_NOMEM, "out of memory");
+  int code = wanted ? mg_base64_set(wanted, "caBundle", bundle, err) : mg_err_nomem(err);
   if (code < 0) return code;
   json_t *text = json_object_get(wanted, "caBundle");
   json_array_foreach(json_object_get(configuration, "webhooks"), i, hook) {
     json_t *client = json_object_get(hook, "clientConfig");
     if (!json_is_object(client) || json_equal(json_object_get(client, "caBundle"), text)) continue;
     *ret_changed = true;
-    if (json_object_set(client, "caBundle", text) != 0) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+    if (json_object_set(client, "caBundle", text) != 0) return mg_err_nomem(err);
   }
   return 0;
 }

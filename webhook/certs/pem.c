@@ -202,7 +202,7 @@ void mg_blob_fini(struct mg_blob *blob) {
 int mg_blob_dup(const char *p, size_t n, struct mg_blob *ret, struct mg_err *err) {
   char *copy = malloc(n + 1);
   if (!copy) {
-    return mg_err_set(err, MG_E_NOMEM, "out of memory");
+    return mg_err_nomem(err);
   }
   if (n) {
     memcpy(copy, p, n);
@@ -216,7 +216,7 @@ int mg_blob_dup(const char *p, size_t n, struct mg_blob *ret, struct mg_err *err
 static int blob_of_bio(BIO *bio, struct mg_blob *ret, struct mg_err *err) {
   char *p = NULL;
   long n = BIO_get_mem_data(bio, &p);
-  return n <= 0 ? mg_err_set(err, MG_E_NOMEM, "out of memory") : mg_blob_dup(p, (size_t)n, ret, err);
+  return n <= 0 ? mg_err_nomem(err) : mg_blob_dup(p, (size_t)n, ret, err);
 }
 
 int mg_blob_of_key(EVP_PKEY *key, struct mg_blob *ret, struct mg_err *err) {

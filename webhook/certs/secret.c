@@ -17,7 +17,7 @@ static int decode(const char *name, const char *text, struct mg_blob *ret, struc
   mg_blob_fini(ret);
   if (n == 0) return 0;
   unsigned char *bytes = calloc(1, n / 4 * 3 + 1);
-  if (!bytes) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!bytes) return mg_err_nomem(err);
   int got = EVP_DecodeBlock(bytes, (const unsigned char *)text, (int)n);
   if (got < (int)pad) {
     OPENSSL_cleanse(bytes, n / 4 * 3);
@@ -33,12 +33,12 @@ static int decode(const char *name, const char *text, struct mg_blob *ret, struc
 int mg_base64_set(json_t *object, const char *key, const struct mg_blob *value, struct mg_err *err) {
   size_t size = (value->n + 2) / 3 * 4 + 1;
   unsigned char *text = malloc(size);
-  if (!text) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!text) return mg_err_nomem(err);
   int n = EVP_EncodeBlock(text, (const unsigned char *)value->p, (int)value->n);
   int failed = json_object_set_new(object, key, json_stringn((const char *)text, (size_t)n));
   OPENSSL_cleanse(text, size);
   free(text);
-  return failed ? mg_err_set(err, MG_E_NOMEM, "out of memory") : 0;
+  return failed ? mg_err_nomem(err) : 0;
 }
 
 static int path_of(const struct mg_certs_place *place, bool all, char path[MG_API_PATH_MAX], struct mg_err *err) {
@@ -82,7 +82,7 @@ static json_t *new_secret(const struct mg_certs_place *place) {
 static int fill(json_t *secret, const struct mg_entries *new, struct mg_err *err) {
   json_t *data = json_object_get(secret, "data");
   if (!json_is_object(data)) {
-    if (json_object_set_new(secret, "data", json_object()) != 0) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+    if (json_object_set_new(secret, "data", json_object()) != 0) return mg_err_nomem(err);
     data = json_object_get(secret, "data");
   }
   int code = 0;
@@ -98,7 +98,7 @@ int mg_secret_save(struct mg_store *store, const struct mg_entries *new, bool *r
   bool create = !store->object;
   int status = 0;
   MG_JSON_AUTO secret = create ? new_secret(store->place) : json_deep_copy(store->object);
-  int code = secret ? fill(secret, new, err) : mg_err_set(err, MG_E_NOMEM, "out of memory");
+  int code = secret ? fill(secret, new, err) : mg_err_nomem(err);
   if (code == 0) code = path_of(store->place, create, path, err);
   if (code == 0) code = mg_api_object(store->place->api, create ? "POST" : "PUT", path, secret, &status, NULL, err);
   if (code < 0) return code;

@@ -141,7 +141,7 @@ static int show(const struct mg_entries *entries, const char *name, int64_t now,
     put_cert(out, state.leaf.cert, now);
   }
   *ret_good = put_verdict(out, &state, now);
-  return out->failed ? mg_err_set(err, MG_E_NOMEM, "out of memory") : 0;
+  return out->failed ? mg_err_nomem(err) : 0;
 }
 
 int mg_certs_show(const struct mg_certs_place *place, int64_t now, struct mg_buf *out, bool *ret_good, struct mg_err *err) {

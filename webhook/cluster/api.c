@@ -127,7 +127,7 @@ int mg_api_find(const struct mg_api_options *options, struct mg_api_place *ret, 
 static int copy_pem(struct pem *to, mg_str from, struct mg_err *err) {
   if (!from.n) return 0;
   to->p = malloc(from.n);
-  if (!to->p) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!to->p) return mg_err_nomem(err);
   memcpy(to->p, from.p, from.n);
   to->n = from.n;
   return 0;
@@ -154,7 +154,7 @@ static int rename_server(struct mg_api *api, const char *name, struct mg_err *er
   if (n < 0 || n >= URL_MAX || m < 0 || m >= URL_MAX) return mg_err_set(err, MG_E_LIMIT, "the server's address is too long");
   (void)snprintf(line, sizeof line, "%s:%.*s:%.*s:%.*s", name, digits, number, bare, from, digits, number);
   api->connect_to = curl_slist_append(NULL, line);
-  return api->connect_to ? 0 : mg_err_set(err, MG_E_NOMEM, "out of memory");
+  return api->connect_to ? 0 : mg_err_nomem(err);
 }
 
 static int configure_more(struct mg_api *api, const struct mg_api_options *options, struct mg_err *err) {
@@ -190,12 +190,12 @@ int mg_api_open(const struct mg_api_options *options, struct mg_api **ret, struc
   if (!api || !crypto_ready() || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
     free(api);
     api = NULL;
-    return mg_err_set(err, MG_E_NOMEM, "out of memory");
+    return mg_err_nomem(err);
   }
   int code = configure(api, options, err);
   if (code < 0) return code;
   api->curl = curl_easy_init();
-  if (!api->curl) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!api->curl) return mg_err_nomem(err);
   *ret = api;
   api = NULL;
   return 0;
@@ -442,7 +442,7 @@ int mg_api_object(struct mg_api *api, const char *method, const char *path, cons
   __attribute__((cleanup(mg_api_reply_fini))) struct mg_api_reply reply = {0};
   if (ret) *ret = NULL;
   char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-  if (body && !text) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (body && !text) return mg_err_nomem(err);
   int code = mg_api_call(api, method, path, body ? "application/json" : NULL, mg_str_of(text), &reply, err);
   if (text) wipe(text, strlen(text));
   if (code < 0) return code;

@@ -51,7 +51,7 @@ static int put(struct mg_feed_objects *objects, struct mg_context_object *o, boo
     bool many = objects->count >= MG_FEED_OBJECTS_MAX;
     mg_context_object_unref(o);
     return many ? mg_err_set(err, MG_E_LIMIT, "more than %d objects", MG_FEED_OBJECTS_MAX)
-                : mg_err_set(err, MG_E_NOMEM, "out of memory");
+                : mg_err_nomem(err);
   }
   if (found && mg_context_object_same(objects->items[at], o)) {
     mg_context_object_unref(o);
@@ -117,7 +117,7 @@ void mg_feed_restart(struct mg_feed *feed) {
 static int take(struct mg_feed *feed, mg_str bytes, const char *what, size_t max, struct mg_err *err) {
   if (bytes.n > max - feed->in.n) return mg_err_set(err, MG_E_LIMIT, "%s is larger than %zu MiB", what, max >> 20);
   mg_buf_put(&feed->in, bytes);
-  return feed->in.failed ? mg_err_set(err, MG_E_NOMEM, "out of memory") : 0;
+  return feed->in.failed ? mg_err_nomem(err) : 0;
 }
 
 int mg_feed_page_bytes(struct mg_feed *feed, mg_str bytes, struct mg_err *err) {

@@ -157,7 +157,7 @@ static int make_path(const struct mg_follow *f, char *path, size_t room, unsigne
   const struct group *g = group_of(f);
   const char *resource = mg_context_resource(f->feed.kind);
   char *escaped = curl_easy_escape(f->curl, f->watching ? f->feed.version : f->feed.next, 0);
-  if (!escaped) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!escaped) return mg_err_nomem(err);
   int n;
   *ret_seconds = WATCH_MIN_S + below(WATCH_MIN_S);
   if (f->watching)
@@ -194,9 +194,9 @@ bool mg_follow_begin(struct mg_follow *f, struct mg_api *api, int64_t now) {
   f->watching = f->feed.version[0] != '\0';
   f->began = f->event = now;
   if (!f->curl) f->curl = curl_easy_init();
-  int code = f->curl ? make_path(f, path, sizeof path, &seconds, &err) : mg_err_set(&err, MG_E_NOMEM, "out of memory");
+  int code = f->curl ? make_path(f, path, sizeof path, &seconds, &err) : mg_err_nomem(&err);
   if (code == 0) code = mg_api_prepare(api, f->curl, path, &f->headers, f->text, &err);
-  if (code == 0 && !set_bytes(f, seconds)) code = mg_err_set(&err, MG_E_NOMEM, "out of memory");
+  if (code == 0 && !set_bytes(f, seconds)) code = mg_err_nomem(&err);
   if (code == 0) return f->running = true;
   mg_api_headers_free(&f->headers);
   fail(f, MG_FOLLOW_TOKEN, err.text, now);

@@ -60,7 +60,7 @@ static int read_text(struct mg_arena *arena, const char *path, mg_str *ret, stru
   while (fd >= 0 && n > 0 && text.n <= MG_KUBECONFIG_BYTES) {
     size_t left = MG_KUBECONFIG_BYTES + 1 - text.n, want = left < 65536 ? left : 65536;
     char *to = mg_buf_room(&text, want);
-    if (!to) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+    if (!to) return mg_err_nomem(err);
     n = read(fd, to, want);
     if (n > 0) text.n += (size_t)n;
     if (n < 0 && errno == EINTR) n = 1;
@@ -69,7 +69,7 @@ static int read_text(struct mg_arena *arena, const char *path, mg_str *ret, stru
   if (text.n > MG_KUBECONFIG_BYTES)
     return mg_err_set(err, MG_E_LIMIT, "%s: larger than %zu MiB", path, MG_KUBECONFIG_BYTES >> 20);
   *ret = mg_arena_dup(arena, mg_buf_str(&text));
-  return ret->p ? 0 : mg_err_set(err, MG_E_NOMEM, "out of memory");
+  return ret->p ? 0 : mg_err_nomem(err);
 }
 
 static int add_file(struct reading *r, const char *path, bool needed, struct mg_err *err) {
@@ -96,7 +96,7 @@ static int add_files(struct reading *r, const char *list, struct mg_err *err) {
   while (rest.n && code == 0) {
     size_t n = mg_str_find(rest, ':');
     const char *path = mg_arena_dup(&r->to->arena, (mg_str){rest.p, n}).p;
-    if (!path) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+    if (!path) return mg_err_nomem(err);
     if (n) code = add_file(r, path, false, err);
     rest = mg_str_from(rest, n + 1);
   }
@@ -109,7 +109,7 @@ static int find_files(struct reading *r, const char *path, struct mg_err *err) {
   if (list && *list) return add_files(r, list, err);
   if (!home || !*home) return 0;
   path = mg_arena_printf(&r->to->arena, "%s/.kube/config", home).p;
-  return path ? add_file(r, path, false, err) : mg_err_set(err, MG_E_NOMEM, "out of memory");
+  return path ? add_file(r, path, false, err) : mg_err_nomem(err);
 }
 
 /* ---- entries ---- */
@@ -150,7 +150,7 @@ static int text_of(const struct reading *r, const struct entry *e, const char *k
   if (!text.n) return 0;
   if (memchr(text.p, '\0', text.n)) return mg_err_set(err, MG_E_INVALID, "%s: %s has a NUL in it", e->file->path, key);
   *ret = mg_arena_dup(&r->to->arena, text).p;
-  return *ret ? 0 : mg_err_set(err, MG_E_NOMEM, "out of memory");
+  return *ret ? 0 : mg_err_nomem(err);
 }
 
 static int path_of(const struct reading *r, const struct entry *e, const char *key, const char **ret, struct mg_err *err) {
@@ -158,7 +158,7 @@ static int path_of(const struct reading *r, const struct entry *e, const char *k
   int code = text_of(r, e, key, ret, err);
   if (code < 0 || !*ret || **ret == '/' || !slash) return code;
   *ret = mg_arena_printf(&r->to->arena, "%.*s/%s", (int)(slash - e->file->path), e->file->path, *ret).p;
-  return *ret ? 0 : mg_err_set(err, MG_E_NOMEM, "out of memory");
+  return *ret ? 0 : mg_err_nomem(err);
 }
 
 /* Base64, folded or not. */
@@ -168,7 +168,7 @@ static int data_of(const struct reading *r, const struct entry *e, const char *k
   if (code < 0 || !given) return code;
   size_t n = 0, padding = 0, room = strlen(given) + 4;
   unsigned char *text = mg_arena_alloc(&r->to->arena, room), *bytes = mg_arena_alloc(&r->to->arena, room);
-  if (!text || !bytes) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!text || !bytes) return mg_err_nomem(err);
   for (; *given; given++)
     if (!strchr(" \r\n", *given)) text[n++] = (unsigned char)*given;
   while (padding < 2 && padding < n && text[n - 1 - padding] == '=') padding++;
@@ -257,7 +257,7 @@ static int take_context(struct reading *r, mg_str name, struct mg_err *err) {
     return mg_err_set(err, MG_E_USAGE, "there is no context \"%.*s\"; there are: %.*s", MG_FMT(name),
                       MG_FMT(names(r, "contexts")));
   r->to->context = mg_arena_dup(&r->to->arena, name).p;
-  if (!r->to->context) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!r->to->context) return mg_err_nomem(err);
   mg_str its_cluster = mg_string(MG_GET(context.at, "cluster")), its_user = mg_string(MG_GET(context.at, "user"));
   if (!find(r, "clusters", "cluster", its_cluster, &cluster))
     return mg_err_set(err, MG_E_INVALID, "context \"%.*s\": there is no cluster \"%.*s\"", MG_FMT(name), MG_FMT(its_cluster));

@@ -40,7 +40,7 @@ static int get(struct mg_api *api, struct mg_arena *arena, const char *path, str
   ret->status = reply.status;
   ret->doc = (struct mg_doc){0};
   mg_str text = mg_arena_dup(arena, (mg_str){reply.body, reply.size});
-  if (!text.p) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!text.p) return mg_err_nomem(err);
   code = mg_json_read(&ret->doc, arena, text, &how, err);
   if (code < 0) ret->doc = (struct mg_doc){0};
   if (code == MG_E_NOMEM || code == 0) return code;
@@ -93,7 +93,7 @@ static int add_resource(struct discovering *d, mg_str group, mg_str version, mg_
                            .kind = mg_arena_dup(d->arena, kind).p,
                            .resource = mg_arena_dup(d->arena, name).p,
                            .namespaced = mg_true(MG_GET(resource, "namespaced"))};
-  if (!to->group || !to->version || !to->kind || !to->resource) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!to->group || !to->version || !to->kind || !to->resource) return mg_err_nomem(err);
   d->count++;
   return 0;
 }
@@ -142,7 +142,7 @@ int mg_discover(struct mg_api *api, struct mg_arena *arena, const struct mg_disc
   struct answer answer;
   mg_arena_init(&d.page, 8 * MG_LISTING_BODY_MAX, 0);
   d.items = MG_NEW_N(arena, struct mg_served, MG_LISTING_KINDS_MAX);
-  if (!d.items) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!d.items) return mg_err_nomem(err);
   int code = get(api, arena, "/apis", &answer, err);
   if (code == 0 && answer.status != 200) code = refused(root_of(&answer), answer.status, "/apis", err);
   if (code < 0) return code;

@@ -242,14 +242,14 @@ static void *run(void *arg) {
 int mg_live_new(const struct mg_live_options *options, struct mg_live **ret, struct mg_err *err) {
   struct mg_live *live = calloc(1, sizeof *live);
   *ret = NULL;
-  if (!live) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!live) return mg_err_nomem(err);
   live->options = *options;
   if (options->stale_ms == 0) live->options.stale_ms = MG_LIVE_STALE_MS;
   if (options->wait_ms < 0) live->options.wait_ms = MG_LIVE_WAIT_MS;
   pthread_mutex_init(&live->lock, NULL);
   for (enum mg_context_kind i = 0; i < MG_CTX_KINDS; i++) mg_follow_init(&live->follows[i], i);
   int code = mg_api_open(&options->api, &live->api, err);
-  if (code == 0 && !(live->multi = curl_multi_init())) code = mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (code == 0 && !(live->multi = curl_multi_init())) code = mg_err_nomem(err);
   if (code < 0) {
     mg_live_free(live);
     return code;

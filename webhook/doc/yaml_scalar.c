@@ -330,7 +330,7 @@ static bool decode_base64(mg_str s, char *to, size_t *ret_n) {
 static int resolve_binary(struct mg_arena *arena, mg_str value, struct mg_yaml_scalar *ret, struct mg_err *err) {
   size_t n;
   char *bytes = mg_arena_alloc(arena, value.n + 3);
-  if (!bytes) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!bytes) return mg_err_nomem(err);
   if (!decode_base64(value, bytes, &n)) return mg_err_set(err, MG_E_INVALID, "!!binary value is not valid base64");
   struct mg_buf text;
   mg_buf_init(&text, arena, MG_DOC_MAX_BYTES);
@@ -338,7 +338,7 @@ static int resolve_binary(struct mg_arena *arena, mg_str value, struct mg_yaml_s
     step = mg_utf8_len(bytes + i, bytes + n);
     mg_buf_put(&text, step ? (mg_str){bytes + i, step} : MG_S("\xEF\xBF\xBD"));
   }
-  if (text.failed) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (text.failed) return mg_err_nomem(err);
   *ret = (struct mg_yaml_scalar){.kind = MG_STRING, .text = {text.p ? text.p : bytes, text.n}};
   return 0;
 }
@@ -364,13 +364,13 @@ int mg_yaml_resolve(struct mg_arena *arena, mg_str value, const char *tag, bool 
   *ret = (struct mg_yaml_scalar){.kind = MG_STRING, .text = value};
   if (want == WANT_STRING) return 0;
   if (want == WANT_BINARY) return resolve_binary(arena, value, ret, err);
-  if (resolve_plain(arena, value, ret)) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (resolve_plain(arena, value, ret)) return mg_err_nomem(err);
   if (!meets(want, ret, value)) {
     mg_str shown = {value.p, value.n < SHOWN_MAX ? value.n : SHOWN_MAX};
     return mg_err_set(err, MG_E_INVALID, "\"%.*s\" is no !!%s", MG_FMT(shown), tag + YAML_ORG.n);
   }
   if (want != WANT_FLOAT || ret->real || !set_float(arena, (mg_str){0}, ret->number, ret)) return 0;
-  return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  return mg_err_nomem(err);
 }
 
 mg_str mg_yaml_key_text(struct mg_arena *arena, const struct mg_yaml_scalar *scalar) {

@@ -110,14 +110,14 @@ static int copy_names(const struct mg_credentials_files *files, struct mg_creden
       break;
     }
   }
-  return c->names && c->n_names == files->n_client_names ? 0 : mg_err_set(err, MG_E_NOMEM, "out of memory");
+  return c->names && c->n_names == files->n_client_names ? 0 : mg_err_nomem(err);
 }
 
 int mg_credentials_load(const struct mg_credentials_files *files, struct mg_credentials **ret, struct mg_err *err) {
   __attribute__((cleanup(credentials_unrefp))) struct mg_credentials *c = calloc(1, sizeof *c);
   *ret = NULL;
   if (!c) {
-    return mg_err_set(err, MG_E_NOMEM, "out of memory");
+    return mg_err_nomem(err);
   }
   atomic_init(&c->refs, 1);
   if (files->n_client_names > 0 && !files->client_ca) {

@@ -101,7 +101,7 @@ static int make(struct mg_context_object **ret, enum mg_context_kind kind, mg_no
   int code = mg_json_read(&doc, arena, mg_buf_str(&out), &how, err);
   if (code < 0) return code;
   struct mg_context_object *o = pack(&doc);
-  if (!o) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!o) return mg_err_nomem(err);
   mg_context_identify(o, kind, mg_root(&o->doc));
   *ret = o;
   return 0;

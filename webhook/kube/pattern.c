@@ -125,7 +125,7 @@ static int compile_regex(struct mg_pattern *pattern, struct mg_err *err) {
   if (!pattern->regex) {
     char why[160] = "";
     pcre2_get_error_message(code, (PCRE2_UCHAR *)why, sizeof why);
-    if (code == PCRE2_ERROR_NOMEMORY || code == PCRE2_ERROR_HEAP_FAILED) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+    if (code == PCRE2_ERROR_NOMEMORY || code == PCRE2_ERROR_HEAP_FAILED) return mg_err_nomem(err);
     mg_err_set(err, MG_E_SYNTAX, "bad regular expression: %s", why);
     if (err) err->offset = offset + 1;
     return MG_E_SYNTAX;
@@ -143,7 +143,7 @@ int mg_pattern_compile(mg_str text, struct mg_arena *arena, struct mg_pattern **
   }
   struct mg_pattern *pattern = MG_NEW(arena, struct mg_pattern);
   if (pattern) pattern->text = mg_arena_dup(arena, text);
-  if (!pattern || !pattern->text.p) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!pattern || !pattern->text.p) return mg_err_nomem(err);
   bool regex = text.n >= 2 && text.p[0] == '/' && text.p[text.n - 1] == '/';
   int r = regex ? compile_regex(pattern, err) : compile_glob(pattern, err);
   if (r == 0) *ret = pattern;

@@ -62,7 +62,7 @@ static int invalid_text(const struct reader *r, mg_node at, const char *text) {
 }
 
 static int out_of_memory(const struct reader *r) {
-  return mg_err_set(r->err, MG_E_NOMEM, "out of memory");
+  return mg_err_nomem(r->err);
 }
 
 /* A string that is a label value. */

@@ -297,7 +297,7 @@ int mg_snapshot_new_beside(struct mg_snapshot **ret, struct mg_snapshot *tables,
   if (s) s->context = mg_context_new();
   if (!s || !s->context) {
     free(s);
-    return mg_err_set(err, MG_E_NOMEM, "out of memory");
+    return mg_err_nomem(err);
   }
   atomic_init(&s->refs, 1);
   s->content = content_of(sources, count);

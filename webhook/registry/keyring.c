@@ -234,7 +234,7 @@ static struct mg_keyring *sorted(struct mg_keyring *ring) {
 int mg_keyring_merge(struct mg_keyring **ret, const mg_str *jsons, uint32_t count, bool *ret_good, struct mg_err *err) {
   struct mg_keyring *ring = ring_new(jsons, count);
   *ret = NULL;
-  if (!ring) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!ring) return mg_err_nomem(err);
   for (uint32_t i = 0; i < count; i++) ret_good[i] = add(ring, jsons[i], NULL) == 0;
   *ret = sorted(ring);
   return 0;
@@ -243,7 +243,7 @@ int mg_keyring_merge(struct mg_keyring **ret, const mg_str *jsons, uint32_t coun
 int mg_keyring_new(struct mg_keyring **ret, mg_str json, struct mg_err *err) {
   struct mg_keyring *ring = ring_new(&json, 1);
   *ret = NULL;
-  if (!ring) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!ring) return mg_err_nomem(err);
   int code = add(ring, json, err);
   if (code == 0) *ret = sorted(ring);
   else mg_keyring_unref(ring);
@@ -263,11 +263,11 @@ int mg_keyring_read(struct mg_keyring **ret, const char *path, struct mg_err *er
   if (fd < 0 || n < 0)
     code = mg_err_set(err, MG_E_IO, "%s: %s", path, strerror(errno));
   else if (!text)
-    code = mg_err_set(err, MG_E_NOMEM, "out of memory");
+    code = mg_err_nomem(err);
   else if ((size_t)n > MG_KEYRING_FILE_MAX)
     code = mg_err_set(err, MG_E_LIMIT, "%s: larger than %zu bytes", path, MG_KEYRING_FILE_MAX);
   else if ((code = mg_keyring_new(ret, (mg_str){text, (size_t)n}, NULL)) == MG_E_NOMEM)
-    code = mg_err_set(err, MG_E_NOMEM, "out of memory");
+    code = mg_err_nomem(err);
   else if (code < 0)
     code = mg_err_set(err, MG_E_INVALID, "%s: no Docker config.json", path); /* the reader's text might show what is in it */
   if (fd >= 0) close(fd);

@@ -210,5 +210,5 @@ int mg_manifest_read(struct mg_arena *arena, mg_str body, mg_str content_type, m
   ret->fact.digest = mg_digest_of(arena, body);
   if (kind == BODY_INDEX) return mg_manifest_index(arena, &scratch, root, platform, ret, err);
   read_image(arena, root, ret);
-  return arena->failed ? mg_err_set(err, MG_E_NOMEM, "out of memory") : 0;
+  return arena->failed ? mg_err_nomem(err) : 0;
 }

@@ -60,5 +60,5 @@ int mg_manifest_config(struct mg_arena *arena, mg_str body, struct mg_platform_f
   for (mg_node key = mg_first(labels); key.at; key = mg_next(key))
     if (mg_is(labels, MG_OBJECT) && mg_weights_label(mg_text(key)))
       mg_manifest_prove(fact, MG_PROOF_LABEL, mg_weights_clean(arena, mg_text(key)));
-  return arena->failed ? mg_err_set(err, MG_E_NOMEM, "out of memory") : 0;
+  return arena->failed ? mg_err_nomem(err) : 0;
 }

@@ -84,7 +84,7 @@ int mg_manifest_index(struct mg_arena *arena, struct mg_arena *scratch, mg_node 
     return mg_err_set(err, MG_E_INVALID, "an index whose manifests are no list");
   ret->is_index = true;
   ret->children = MG_NEW_N(arena, struct mg_manifest_child, MG_PLATFORMS_MAX);
-  if (!ret->children) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!ret->children) return mg_err_nomem(err);
   for (mg_node item = mg_first(manifests); item.at; item = mg_next(item)) {
     bool runs = read_child(scratch, item, &child), nested = is_index(item);
     if (nested && mg_digest_is_valid(child.digest) && best.nested < 2)
@@ -92,5 +92,5 @@ int mg_manifest_index(struct mg_arena *arena, struct mg_arena *scratch, mg_node 
     if (!nested && runs && !is_there(ret, &child)) insert(arena, ret, &best, child, rank_of(item, child.platform, platform));
   }
   if (ret->child_count) ret->nested[0] = ret->nested[1] = (mg_str){0};
-  return arena->failed || scratch->failed ? mg_err_set(err, MG_E_NOMEM, "out of memory") : 0;
+  return arena->failed || scratch->failed ? mg_err_nomem(err) : 0;
 }

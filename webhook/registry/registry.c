@@ -58,9 +58,9 @@ int mg_registry_new(struct mg_registry **ret, const struct mg_registry_options *
   *ret = NULL;
   if (!r || !libraries_ready()) {
     free(r);
-    return mg_err_set(err, MG_E_NOMEM, "out of memory");
+    return mg_err_nomem(err);
   }
-  int code = init(r, options) < 0 ? mg_err_set(err, MG_E_NOMEM, "out of memory") : 0;
+  int code = init(r, options) < 0 ? mg_err_nomem(err) : 0;
   if (code == 0 && options->cache_dir) code = mg_disk_open(options->cache_dir, err);
   int why = code == 0 ? start(r) : 0;
   r->started = code == 0 && why == 0;
@@ -72,7 +72,7 @@ int mg_registry_new(struct mg_registry **ret, const struct mg_registry_options *
 
 int mg_registry_configure(struct mg_registry *r, const struct mg_registry_options *options, struct mg_err *err) {
   struct mg_settings *settings = mg_settings_new(options);
-  if (!settings) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!settings) return mg_err_nomem(err);
   pthread_mutex_lock(&r->lock);
   struct mg_settings *old = r->settings;
   r->settings = settings;

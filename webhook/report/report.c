@@ -149,7 +149,7 @@ int mg_report_new(struct mg_report **ret_report, const char *const *specs, size_
   static const char *const usual[] = {"text"};
   *ret_report = NULL;
   struct mg_report *report = calloc(1, sizeof *report);
-  if (!report) return mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (!report) return mg_err_nomem(err);
   mg_buf_init(&report->base_text, NULL, BASE_MAX);
   mg_base_find(&report->base, &report->base_text);
   if (count == 0) specs = usual, count = 1;
@@ -224,6 +224,6 @@ int mg_report_end(struct mg_report *report, struct mg_err *err) {
     if (sink->error) code = mg_err_set(err, MG_E_IO, "the %s report cannot be written: %s", name, strerror(sink->error));
     else if (sink_failed(sink)) code = mg_err_set(err, MG_E_NOMEM, "the %s report is too large, or out of memory", name);
   }
-  if (code == 0 && report->failed) code = mg_err_set(err, MG_E_NOMEM, "out of memory");
+  if (code == 0 && report->failed) code = mg_err_nomem(err);
   return code;
 }
