@@ -136,6 +136,9 @@ struct wrong {
   enum mg_kind kind;
 };
 
+#define TEN "1234567890"
+#define WIDE TEN TEN TEN TEN TEN TEN "12" /* behind it and an x there is one byte left of the 64 that a message shows */
+
 static void strict(void **state) {
   (void)state;
   static const struct wrong cases[] = {
@@ -160,6 +163,7 @@ static void strict(void **state) {
       {"{\"matchExpressions\":[{\"key\":\"k\",\"op\":\"Exists\"}]}", "op", "unknown key \"op\" in matchExpressions", MG_KEY},
       {EXPRESSION("1"), "1", "must be a string", MG_NUMBER},
       {EXPRESSION("\"exists\""), "exists", "\"exists\" is not an operator", MG_STRING},
+      {EXPRESSION("\"" WIDE "xäb\""), WIDE "xäb", "\"" WIDE "x\" is not an operator", MG_STRING}, /* no half of a character */
       {EXPRESSION("\"Gt\",\"values\":[\"1\"]"), "Gt", "not an operator", MG_STRING},
       {EXPRESSION("\"\""), "", "not an operator", MG_STRING},
       {EXPRESSION("\"In\""), NULL, "need values", MG_OBJECT},

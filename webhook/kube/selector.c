@@ -1,5 +1,6 @@
 #include "kube/selector.h"
 
+#include "base/utf8.h"
 #include "doc/decode.h"
 #include "doc/yaml.h"
 #include "kube/name.h"
@@ -48,7 +49,7 @@ struct reader {
 };
 
 static mg_str shown(mg_str s) {
-  return (mg_str){s.p, s.n < SHOWN ? s.n : SHOWN};
+  return mg_utf8_first(s, SHOWN);
 }
 
 static int invalid(const struct reader *r, mg_node at, const char *text) {
