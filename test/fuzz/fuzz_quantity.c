@@ -47,9 +47,10 @@ static bool suffix_of(const char *s, long *ret_ten, long *ret_two, struct exact 
   if (*s != 'e' && *s != 'E') return false;
   const char *digits = s + 1 + (s[1] == '-' || s[1] == '+');
   size_t count = strspn(digits, "0123456789");
+  if (!count || digits[count]) return false;
   *ret_ten = (s[1] == '-' ? -1 : 1) * strtol(digits, NULL, 10);
   *ret_far = strspn(digits, "0") + 3 < count;
-  return count && !digits[count];
+  return true;
 }
 
 /* False: no quantity. */
