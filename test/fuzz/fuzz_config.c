@@ -35,7 +35,7 @@ static char *typed(struct mg_arena *arena, const struct mg_option *row, mg_node 
   mg_str text = mg_text(value);
   size_t at = row->path == MG_PATH_BEHIND_EQUALS ? mg_str_find(text, '=') + 1 : 0;
   mg_str rest = mg_str_from(text, at), before = {text.p, at < text.n ? at : text.n};
-  bool is_path = row->path != MG_PATH_NONE && rest.n && rest.p[0] != '/';
+  bool is_path = row->path != MG_PATH_NONE && rest.n && rest.p[0] != '/' && !mg_str_is(rest, "-");
   if (is_path) text = mg_arena_printf(arena, "%.*s%s%.*s", MG_FMT(before), DIR, MG_FMT(rest));
   return (char *)(uintptr_t)mg_arena_printf(arena, "--%s=%.*s", row->name, MG_FMT(text)).p;
 }

@@ -94,6 +94,9 @@ def empty_and_odd_files(f):
     f.config("format: [text, 'json=a=b.json']\n")
     f.run(*policies)
     expect(os.path.exists(f.path("repo/a=b.json")), "a name with an equals sign")
+    f.config("format: json=-\n")
+    status, out, _ = f.run("--policies", "../rules/one.yaml", cwd="repo/deep")
+    expect(status == 1 and json.loads(out)["results"] and not os.path.exists(f.path("repo/-")), "\"-\" is standard output")
 
 
 def it_is_no_manifest(f):

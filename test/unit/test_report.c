@@ -311,6 +311,8 @@ static void test_specs(void **state) {
   assert_int_equal(open_with(f, "=x", NULL), MG_E_USAGE);
   assert_int_equal(open_with(f, "text", "json"), MG_E_USAGE);
   assert_non_null(strstr(f->err.text, "--format json=FILE"));
+  assert_int_equal(open_with(f, "text", "json=-"), MG_E_USAGE);
+  assert_non_null(strstr(f->err.text, "only one report can go to standard output"));
   assert_int_equal(open_with(f, "text=/nowhere/at/all", NULL), MG_E_IO);
   assert_int_equal(open_with(f, "json", NULL), 0);
   const char *one = mg_arena_printf(&f->arena, "sarif=%s", f->path).p, *again = mg_arena_printf(&f->arena, "html=%s", f->path).p;

@@ -65,7 +65,8 @@ static bool wrong_kind(struct config *c, const struct mg_option *row, mg_node va
 static mg_str with_dir(struct config *c, const struct mg_option *row, mg_str text) {
   size_t at = row->path == MG_PATH_BEHIND_EQUALS ? mg_str_find(text, '=') + 1 : 0;
   mg_str rest = mg_str_from(text, at), before = {text.p, at};
-  if (row->path == MG_PATH_NONE || !c->dir.n || !rest.n || *rest.p == '/') return mg_arena_dup(c->arena, text);
+  bool relative = rest.n && *rest.p != '/' && !mg_str_is(rest, "-");
+  if (row->path == MG_PATH_NONE || !c->dir.n || !relative) return mg_arena_dup(c->arena, text);
   return mg_arena_printf(c->arena, "%.*s%.*s%.*s", MG_FMT(before), MG_FMT(c->dir), MG_FMT(rest));
 }
 

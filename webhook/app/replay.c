@@ -14,6 +14,7 @@
 #include "app/records.h"
 #include "base/write.h"
 #include "doc/yaml.h"
+#include "report/report.h"
 
 #define ARENA_KEEP ((size_t)8 << 20)
 #define INPUTS_ARENA ((size_t)512 << 20)
@@ -56,10 +57,9 @@ struct outputs {
 static const struct output formats[] = {{mg_replay_text, "text", {0}}, {mg_replay_json, "json", {0}}};
 
 static int open_output(struct outputs *outputs, const char *spec, struct mg_err *err) {
-  mg_str name = mg_str_of(spec);
-  size_t equals = mg_str_find(name, '='), i = 0, n = sizeof formats / sizeof *formats;
-  const char *file = equals < name.n ? spec + equals + 1 : NULL;
-  name.n = equals;
+  mg_str name;
+  const char *file = mg_report_file(spec, &name);
+  size_t i = 0, n = sizeof formats / sizeof *formats;
   while (i < n && !mg_str_is(name, formats[i].name)) i++;
   if (i == n) return mg_err_set(err, MG_E_USAGE, "--format: there is no format \"%.*s\"; there are text, json", MG_FMT(name));
   if (outputs->count == OUTPUTS_MAX) return mg_err_set(err, MG_E_USAGE, "--format: at most %d", OUTPUTS_MAX);

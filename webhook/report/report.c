@@ -119,11 +119,17 @@ bool mg_report_goes_to(const struct mg_report *report, const char *path) {
   return found;
 }
 
+const char *mg_report_file(const char *spec, mg_str *ret_name) {
+  mg_str all = mg_str_of(spec);
+  size_t equals = mg_str_find(all, '=');
+  const char *file = equals < all.n ? spec + equals + 1 : NULL;
+  *ret_name = (mg_str){spec, equals};
+  return file && strcmp(file, "-") == 0 ? NULL : file;
+}
+
 static int add_output(struct mg_report *report, const char *spec, struct mg_err *err) {
-  mg_str name = mg_str_of(spec);
-  size_t equals = mg_str_find(name, '=');
-  const char *file = equals < name.n ? name.p + equals + 1 : NULL;
-  name.n = equals;
+  mg_str name;
+  const char *file = mg_report_file(spec, &name);
   const struct mg_format *format = format_of(name);
   if (!format) return unknown_format(name, err);
   if (report->count == MG_REPORT_FORMATS_MAX) return mg_err_set(err, MG_E_USAGE, "--format: at most %d", MG_REPORT_FORMATS_MAX);

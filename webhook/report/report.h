@@ -58,6 +58,9 @@ struct mg_report;
 enum mg_color { MG_COLOR_AUTO, MG_COLOR_ALWAYS, MG_COLOR_NEVER };
 extern const char *const mg_color_words[]; /* auto, always, never */
 
+/* The name in FORMAT=FILE, and the file; NULL: there is none, or it is "-", which is standard output too. */
+const char *mg_report_file(const char *spec, mg_str *ret_name);
+
 /* Each spec is FORMAT or FORMAT=FILE; none: text on standard output. MG_E_USAGE: unknown format, or two for one place;
  * MG_E_IO: a file that cannot be written; MG_E_NOMEM. */
 int mg_report_new(struct mg_report **ret_report, const char *const *specs, size_t count, struct mg_err *err)
