@@ -35,7 +35,16 @@ static struct mg_file_doc *read_again(mg_str text, const char *form) {
   return docs;
 }
 
-static void check_document(struct mg_doc *doc) {
+/* A number of a document in JSON keeps all of its digits; as YAML it is a float64, as it is to Kubernetes. */
+static bool has_long_numbers(const struct mg_doc *doc, mg_str source) {
+  for (uint32_t i = 1; i < doc->count; i++) {
+    const struct mg_cell *c = &doc->cells[i];
+    if (c->kind == MG_NUMBER && c->len > 15 && c->text >= source.p && c->text < source.p + source.n) return true;
+  }
+  return false;
+}
+
+static void check_document(struct mg_doc *doc, mg_str source) {
   struct mg_arena *arena = fuzz_arena(2);
   mg_str json = mg_json_text(arena, mg_root(doc));
   json_t *theirs = fuzz_check_json(json, "a document as JSON");
@@ -46,7 +55,8 @@ static void check_document(struct mg_doc *doc) {
   mg_yaml_write(&yaml, mg_root(doc));
   FUZZ_CHECK(!yaml.failed, "cannot be written");
   struct mg_file_doc *again = read_again(mg_buf_str(&yaml), "YAML");
-  FUZZ_CHECK(mg_equal(mg_root(doc), mg_root(&again->doc)) && !again->next, "written as <%.*s>, which is something else than %.*s",
+  bool same = has_long_numbers(doc, source) || mg_equal(mg_root(doc), mg_root(&again->doc));
+  FUZZ_CHECK(same && !again->next, "written as <%.*s>, which is something else than %.*s",
              MG_FMT(mg_buf_str(&yaml)), MG_FMT(json));
   if (!mg_is(mg_root(doc), MG_OBJECT)) return;
   again = read_again(json, "JSON");
@@ -67,7 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   for (; docs; docs = docs->next) {
     FUZZ_CHECK(mg_root(&docs->doc).at && !mg_is(mg_root(&docs->doc), MG_NULL), "an empty document");
     check_places(&docs->doc, text);
-    check_document(&docs->doc);
+    check_document(&docs->doc, text);
   }
   return 0;
 }
