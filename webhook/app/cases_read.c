@@ -78,7 +78,10 @@ static int read_file(struct mg_cases *cases, const struct mg_input *input, struc
   struct mg_case_file *file = MG_NEW(&cases->arena, struct mg_case_file);
   if (!file) return mg_err_nomem(err);
   *file = (struct mg_case_file){.path = input->path, .text = mg_arena_dup(&cases->arena, mg_buf_str(buf))};
-  if (mg_yaml_read(&docs, &cases->arena, file->text, &how, &why) < 0) add_trouble(cases, input->path, &why);
+  if (mg_yaml_read(&docs, &cases->arena, file->text, &how, &why) < 0) {
+    add_trouble(cases, input->path, &why);
+    return 0;
+  }
   for (code = 0; docs && code == 0; docs = docs->next) {
     mg_node root = mg_root(&docs->doc);
     if (!is_test(root)) {

@@ -261,7 +261,10 @@ static bool explain_text(struct explain *e, const struct mg_request *usual, mg_s
   struct mg_object_visitor visitor = {.kinds = mg_snapshot_kinds(e->snapshot), .usual = *usual, .ctx = e,
                                       .object = explain_object, .skipped = skip_object, .error = object_error};
   int code = mg_yaml_read(&docs, e->arena, source, &how, &err);
-  if (code < 0) fprintf(stderr, "%s:%u:%u: %s\n", e->file, err.line, err.column, err.text);
+  if (code < 0) {
+    fprintf(stderr, "%s:%u:%u: %s\n", e->file, err.line, err.column, err.text);
+    return false;
+  }
   for (; docs; docs = docs->next) {
     mg_node root = mg_root(&docs->doc);
     if (!root.at) continue;

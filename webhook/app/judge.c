@@ -241,8 +241,11 @@ static void judge_source(struct mg_judge *judge, const struct mg_input *input, s
   struct mg_err err = {0};
   struct mg_read how = mg_manifest_reading(file->path);
   struct document document = {.judge = judge, .file = file};
-  if (mg_yaml_read(&file->docs, &judge->arena, file->source, &how, &err) < 0)
+  if (mg_yaml_read(&file->docs, &judge->arena, file->source, &how, &err) < 0) {
     add_error(judge, file, err.line, err.column, mg_str_of(err.text));
+    file->docs = NULL; /* one bad document is an error of the whole file */
+    return;
+  }
   size_t more = gather_duplicates(&document, how.duplicates, &judge->arena);
   if (judge_documents(&document, input, &err) < 0) add_error(judge, file, 0, 0, mg_str_of(err.text));
   left_duplicates(&document, file->source, more);
@@ -291,7 +294,7 @@ int mg_judge_ask(struct mg_judge *judge, const struct mg_input *input, struct mg
   mg_arena_reset(&judge->arena);
   if (input->problem || read_input(judge, input->path, &why) < 0) return 0; /* it is told when the file is judged */
   if (keep_standard(judge, input->path, err) < 0) return MG_E_NOMEM;
-  (void)mg_yaml_read(&docs, &judge->arena, mg_buf_str(&judge->text), &how, &why);
+  if (mg_yaml_read(&docs, &judge->arena, mg_buf_str(&judge->text), &how, &why) < 0) return 0;
   for (; docs; docs = docs->next)
     if (mg_root(&docs->doc).at && mg_objects_visit(&visitor, mg_root(&docs->doc), &judge->arena, &why) < 0) return 0;
   return 0;

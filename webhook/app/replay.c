@@ -182,7 +182,7 @@ static int read_docs(struct set *set, const struct mg_record *record, const char
   return code;
 }
 
-/* What is wrong with a record is told, and the next one is read; of YAML, what came before it is judged. */
+/* What is wrong with a record is told, and the next one is read. */
 static void replay_record(struct replaying *r, const struct mg_record *record) {
   struct mg_file_doc *docs[2] = {NULL};
   struct mg_err err = {0};
@@ -192,8 +192,10 @@ static void replay_record(struct replaying *r, const struct mg_record *record) {
     code = read_docs(&r->sets[i], record, r->file, &err);
     docs[i] = r->sets[i].docs;
   }
-  if (code < 0) mg_replay_error(&r->replay, r->file, err.line ? r->line + err.line - 1 : r->line, err.text);
-  if (code == MG_E_NOMEM) return;
+  if (code < 0) {
+    mg_replay_error(&r->replay, r->file, err.line ? r->line + err.line - 1 : r->line, err.text);
+    return;
+  }
   for (code = 0; docs[0] && code == 0; docs[0] = docs[0]->next, docs[1] = docs[1] ? docs[1]->next : NULL)
     code = judge_nodes(r, (mg_node[2]){mg_root(&docs[0]->doc), docs[1] ? mg_root(&docs[1]->doc) : (mg_node){0}}, 0, &err);
   if (code < 0) mg_replay_error(&r->replay, r->file, r->line, err.text);
