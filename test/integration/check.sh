@@ -240,6 +240,9 @@ json 'than that' '.exceptions == []'
 exits 'it holds to the last second' 0 "${ex[@]}" --now 2027-01-31T23:59:59Z bad.yaml
 exits 'and no longer' 1 "${ex[@]}" --now 2027-02-01 bad.yaml
 json 'and is told as expired' '.exceptions[0].state == "expired"'
+sed 's/for-bad/no-edit/; s/policies: \[gpu\],/policies: [gpu], rules: [tolerations],/' except.yaml >edit.yaml
+exits 'one that holds back an edit' 0 "${check[@]}" --policies edit.yaml --format json --now 2026-06-01 good.yaml
+json 'is told, too' '[.exceptions[].name] == ["no-edit"] and .results[0].violations == [] and .results[0].patch == []'
 
 # --- reports ---
 exits 'two reports' 1 "${check[@]}" --format text --format json=report.json bad.yaml good.yaml

@@ -3,9 +3,7 @@
 #include "base/when.h"
 
 void mg_exceptions_note(const struct mg_snapshot *snapshot, const struct mg_verdict *verdict, bool *matched) {
-  for (const struct mg_violation *v = verdict->violations; v; v = v->next)
-    for (uint32_t i = 0; v->exception.n && i < mg_snapshot_exception_count(snapshot); i++)
-      if (mg_str_eq(v->exception, mg_snapshot_exception(snapshot, i)->name)) matched[i] = true;
+  for (uint32_t i = 0; verdict->exempting && i < mg_snapshot_exception_count(snapshot); i++) matched[i] |= verdict->exempting[i];
 }
 
 static mg_str expires_text(const struct mg_exception *e, char room[MG_WHEN_ROOM]) {

@@ -121,16 +121,25 @@ static bool exception_covers(const struct mg_exception *e, struct mg_pod *pod, s
   return false;
 }
 
+/* pod NULL: one that covers a template is enough. */
+static bool exempts(const struct mg_eval *eval, const struct mg_exception *e, struct mg_pod *pod, struct mg_container *c) {
+  if (!mg_match_object(&e->match, MG_SENSE_EXCLUDE, &eval->subject, eval->snapshot->context)) return false;
+  if (pod) return exception_covers(e, pod, c);
+  for (uint32_t p = 0; p < eval->workload->pod_count; p++)
+    if (exception_covers(e, eval->workload->pods[p], NULL)) return true;
+  return false;
+}
+
 const struct mg_exception *mg_exempted(const struct mg_eval *eval, const struct mg_rule *rule, struct mg_pod *pod,
                                        struct mg_container *c) {
   const struct mg_snapshot *s = eval->snapshot;
+  struct mg_verdict *verdict = eval->verdict;
   for (uint32_t i = 0; i < s->exception_count; i++) {
     const struct mg_exception *e = &s->exceptions[i];
-    if (eval->now >= e->expires || !names_rule(e, rule)) continue;
-    if (!mg_match_object(&e->match, MG_SENSE_EXCLUDE, &eval->subject, s->context)) continue;
-    if (pod && exception_covers(e, pod, c)) return e;
-    for (uint32_t p = 0; !pod && p < eval->workload->pod_count; p++)
-      if (exception_covers(e, eval->workload->pods[p], NULL)) return e;
+    if (eval->now >= e->expires || !names_rule(e, rule) || !exempts(eval, e, pod, c)) continue;
+    if (!verdict->exempting) verdict->exempting = MG_NEW_N(eval->arena, bool, s->exception_count);
+    if (verdict->exempting) verdict->exempting[i] = true;
+    return e;
   }
   return NULL;
 }

@@ -68,7 +68,8 @@ struct mg_run {
 bool mg_select_object(const struct mg_eval *eval, const struct mg_policy *policy);
 void mg_select_template(const struct mg_eval *eval, const struct mg_policy *policy, struct mg_pod *pod, struct mg_selection *ret);
 
-/* The exception that exempts such a finding, or NULL. pod NULL: object-level. */
+/* The exception that exempts such a finding, or holds back such an edit, or NULL; the verdict keeps in mind that it did. pod
+ * NULL: object-level. */
 const struct mg_exception *mg_exempted(const struct mg_eval *eval, const struct mg_rule *rule, struct mg_pod *pod,
                                        struct mg_container *c);
 

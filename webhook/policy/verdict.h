@@ -76,6 +76,7 @@ struct mg_verdict {
   /* What each policy came to, for metrics: by policy index. */
   uint8_t *policy_results;   /* enum mg_policy_result */
   uint64_t *policy_ns;       /* that each took, of those that matched; NULL: the request has no clock */
+  bool *exempting;           /* by exception index: those that spared something, edits too; NULL: none did */
   const struct mg_policy *undecided; /* at work when memory ran out; NULL: none */
 };
 
