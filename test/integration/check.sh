@@ -244,6 +244,23 @@ sed 's/for-bad/no-edit/; s/policies: \[gpu\],/policies: [gpu], rules: [toleratio
 exits 'one that holds back an edit' 0 "${check[@]}" --policies edit.yaml --format json --now 2026-06-01 good.yaml
 json 'is told, too' '[.exceptions[].name] == ["no-edit"] and .results[0].violations == [] and .results[0].patch == []'
 
+# --- policies in each other's way ---
+rule() { # NAME ACTION RULE: a policy
+  printf -- '---\napiVersion: mlgate.dev/v1\nkind: Policy\nmetadata: {name: %s}\nspec:\n  action: %s\n  rules:\n  - %s\n' "$@"
+}
+{ rule a enforce 'nodeSelector: {add: {k: v1}}' && rule b enforce 'nodeSelector: {add: {k: v2}}'; } >both.yaml
+exits 'of two values for a label' 0 check --policies both.yaml good.yaml
+said 'it is told which one holds' 'policy a adds another value for "k" before; where both match, it wins'
+{ rule a warn 'nodeSelector: {add: {k: v1}}' && rule b enforce 'nodeSelector: {add: {k: v2}}'; } >one.yaml
+exits 'where one of the two only warns' 0 check --policies one.yaml good.yaml
+result 'nothing is in the way' "$(grep 'another value' err.txt)"
+{ rule a enforce 'priority: {className: k1, override: true}' && rule b enforce 'priority: {className: k2, override: true}'; } >both.yaml
+exits 'of two classes' 0 check --policies both.yaml good.yaml
+said 'it is told which one acts' 'policy a overrides with "k1" before; where both match, only this rule acts'
+{ rule a enforce 'priority: {className: k1, override: true}' && rule b warn 'priority: {className: k2, override: true}'; } >one.yaml
+exits 'where the second only warns' 0 check --policies one.yaml good.yaml
+result 'the first acts' "$(grep 'only this rule' err.txt)"
+
 # --- reports ---
 exits 'two reports' 1 "${check[@]}" --format text --format json=report.json bad.yaml good.yaml
 result 'the one in a file' "$(jq -e '.mlgate == 1 and .summary.objects == 2' report.json 2>&1 >/dev/null)"

@@ -152,7 +152,7 @@ static bool is_added(struct mg_run *run, const struct params *p, struct mg_pod *
   const struct mg_rule *other;
   uint64_t state = 0;
   while ((other = mg_run_next_rule(run, &mg_rule_node_selector, pod, &state)))
-    if (adds_value(other->params, pod, key, value)) return true;
+    if (other->policy->action == MG_ENFORCE && adds_value(other->params, pod, key, value)) return true;
   return false;
 }
 

@@ -49,12 +49,14 @@ static bool matches_meet(const struct mg_match *a, const struct mg_match *b) {
 }
 
 const struct mg_rule *mg_overlap_next(const struct mg_snapshot *snapshot, const struct mg_rule *rule, uint64_t *state) {
+  if (rule->policy->action != MG_ENFORCE) return NULL;
   for (uint32_t p = (uint32_t)(*state >> 32); p <= rule->policy->index; p++) {
     const struct mg_policy *policy = mg_snapshot_policy(snapshot, p);
     for (uint32_t r = (uint32_t)*state; r < policy->rule_count; r++) {
       const struct mg_rule *other = &policy->rules[r];
       if (other->index >= rule->index) return NULL;
-      if (other->type != rule->type || (policy != rule->policy && !matches_meet(&policy->match, &rule->policy->match))) continue;
+      if (policy->action != MG_ENFORCE || other->type != rule->type) continue;
+      if (policy != rule->policy && !matches_meet(&policy->match, &rule->policy->match)) continue;
       *state = (uint64_t)p << 32 | (r + 1);
       return other;
     }
