@@ -125,7 +125,8 @@ static void read_shares(struct mg_pod *pod) {
   struct mg_container *first = name.n ? NULL : main_container(pod);
   for (uint32_t i = 0; name.n && i < pod->container_count; i++)
     if (mg_str_eq(pod->containers[i].name, name)) first = &pod->containers[i];
-  if (first) first->shared = pod->has_share = true;
+  pod->has_share = true;
+  if (first) first->shared = true;
 }
 
 static const struct {

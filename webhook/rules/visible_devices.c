@@ -113,9 +113,9 @@ static mg_str trim(mg_str s) {
   return s;
 }
 
-/* The whole value or one between its commas is denied. An empty value hands out nothing. */
+/* The whole value or one between its commas is denied. An empty value hands out nothing, nor does what this very rule sets. */
 static bool is_denied(const struct params *p, mg_str value) {
-  if (!value.n) return false;
+  if (!value.n || (p->unset == VOID && mg_str_is(value, "void"))) return false;
   if (mg_any_pattern(p->deny, value)) return true;
   for (;;) {
     mg_str part = {value.p, mg_str_find(value, ',')};
