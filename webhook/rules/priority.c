@@ -160,8 +160,9 @@ static struct mg_finding finding_of(struct mg_pod *pod, mg_str subject, mg_str c
 static void judge_allowed(struct mg_run *run, const struct params *p, struct mg_pod *pod, mg_str name) {
   if (!p->allowed.count || mg_list_has(p->allowed, name)) return;
   struct mg_finding finding = finding_of(pod, MG_S("allowed"), name);
-  mg_str first = MG_LIST_AT(p->allowed, mg_str, 0), all = mg_listed(mg_run_arena(run), p->allowed, mg_listed_string);
-  finding.fix = mg_arena_printf(mg_run_arena(run), "priorityClassName: %.*s", MG_FMT(p->class_name.n ? p->class_name : first));
+  mg_str best = mg_list_has(p->allowed, p->class_name) ? p->class_name : MG_LIST_AT(p->allowed, mg_str, 0);
+  mg_str all = mg_listed(mg_run_arena(run), p->allowed, mg_listed_string);
+  finding.fix = mg_arena_printf(mg_run_arena(run), "priorityClassName: %.*s", MG_FMT(best));
   mg_run_violation(run, &finding, "priorityClassName \"%.*s\" is not allowed; allowed: %.*s", MG_FMT(name), MG_FMT(all));
 }
 

@@ -62,7 +62,8 @@ static void judge(struct mg_run *run, const void *params, struct mg_pod *pod) {
   if (!p->allowed.count || !name.n || mg_list_has(p->allowed, name) || !mg_run_sees_template(run)) return;
   struct mg_arena *arena = mg_run_arena(run);
   struct mg_finding finding = finding_of(pod, MG_S("allowed"));
-  mg_str fix = p->name.n ? p->name : MG_LIST_AT(p->allowed, mg_str, 0), all = mg_listed(arena, p->allowed, mg_listed_string);
+  mg_str fix = mg_list_has(p->allowed, p->name) ? p->name : MG_LIST_AT(p->allowed, mg_str, 0);
+  mg_str all = mg_listed(arena, p->allowed, mg_listed_string);
   finding.measure = (struct mg_measure){.kind = MG_MEASURE_TEXT, .text = name};
   finding.fix = mg_arena_printf(arena, "runtimeClassName: %.*s", MG_FMT(fix));
   mg_run_violation(run, &finding, "runtimeClassName \"%.*s\" is not allowed; allowed: %.*s", MG_FMT(name), MG_FMT(all));
