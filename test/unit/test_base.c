@@ -31,6 +31,17 @@ static void str_compares(void **state) {
   assert_false(mg_str_eq(MG_S("a\0b"), MG_S("a\0c")));
 }
 
+static void str_with_nul(void **state) {
+  (void)state;
+  char text[64], many[2 * MG_STR_SHOWN] = "";
+  mg_str none = MG_S("a\xC3\xA4");
+  assert_ptr_equal(mg_str_shown(none).p, none.p);
+  assert_str(mg_str_shown((mg_str){0}), "");
+  snprintf(text, sizeof text, "<%.*s> <%.*s>", MG_FMT(MG_S("c\0d")), MG_FMT(MG_S("\0")));
+  assert_string_equal(text, "<c\xEF\xBF\xBD" "d> <\xEF\xBF\xBD>");
+  assert_int_equal(mg_str_shown((mg_str){many, sizeof many}).n, MG_STR_SHOWN / 3 * 3);
+}
+
 static void str_searches(void **state) {
   (void)state;
   assert_int_equal(mg_str_find(MG_S("abc"), 'c'), 2);
@@ -506,6 +517,7 @@ static void buf_base64_pads(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(str_compares),
+    cmocka_unit_test(str_with_nul),
     cmocka_unit_test(str_searches),
     cmocka_unit_test(utf8_accepts_exactly_what_is_well_formed),
     cmocka_unit_test(utf8_plain_stops_at_the_first_byte_that_matters),

@@ -7,6 +7,21 @@ int mg_str_cmp(mg_str a, mg_str b) {
   return order ? order : (a.n > b.n) - (a.n < b.n);
 }
 
+mg_str mg_str_shown(mg_str s) {
+  static _Thread_local char copies[24][MG_STR_SHOWN]; /* MG_FMT asks twice */
+  static _Thread_local unsigned next;
+  static const char mark[] = "\xEF\xBF\xBD";
+  if (!s.n) return MG_S("");
+  if (!memchr(s.p, '\0', s.n)) return s;
+  char *copy = copies[next++ % 24];
+  size_t n = 0;
+  for (size_t i = 0; i < s.n && n + 3 <= MG_STR_SHOWN; i++) {
+    if (s.p[i]) copy[n++] = s.p[i];
+    else memcpy(copy + n, mark, 3), n += 3;
+  }
+  return (mg_str){copy, n};
+}
+
 size_t mg_str_find(mg_str s, char byte) {
   const char *hit = s.n ? memchr(s.p, byte, s.n) : NULL;
   return hit ? (size_t)(hit - s.p) : s.n;

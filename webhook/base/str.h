@@ -12,7 +12,12 @@ typedef struct mg_str {
 
 /* A string literal as mg_str, and the pair that printf's %.*s wants. */
 #define MG_S(literal) ((mg_str){("" literal), sizeof("" literal) - 1})
-#define MG_FMT(s) (int)(s).n, (s).p ? (s).p : ""
+#define MG_FMT(s) (int)mg_str_shown(s).n, mg_str_shown(s).p
+
+/* The string as printf may have it, which ends at a NUL: a short-lived copy with U+FFFD in place of each NUL, cut after
+ * MG_STR_SHOWN bytes; without a NUL the string itself. The last dozen of a thread's copies are there. */
+#define MG_STR_SHOWN 256
+mg_str mg_str_shown(mg_str s);
 
 static inline mg_str mg_str_of(const char *z) {
   return (mg_str){z, z ? strlen(z) : 0};
