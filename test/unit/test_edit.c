@@ -140,8 +140,8 @@ static void test_field(void **state) {
 static void test_volume_and_mount(void **state) {
   struct scene *s = *state;
   start(s, "{\"containers\":[{\"name\":\"a\"}],\"volumes\":[{\"name\":\"v\"}]}");
-  mg_pod_add_memory_volume(&s->pod, &s->patch, MG_S("dshm"), MG_S("1Gi"));
-  mg_container_add_mount(&s->pod, &s->patch, &s->container, MG_S("dshm"), MG_S("/dev/shm"));
+  mg_pod_add_memory_volume(&s->pod, &s->patch, MG_S("dshm"), MG_S("1Gi"), UINT32_MAX);
+  mg_container_add_mount(&s->pod, &s->patch, &s->container, MG_S("dshm"), MG_S("/dev/shm"), UINT32_MAX);
   expect(s,
          "{\"containers\":[{\"name\":\"a\",\"volumeMounts\":[{\"name\":\"dshm\",\"mountPath\":\"/dev/shm\"}]}],"
          "\"volumes\":[{\"name\":\"v\"},{\"name\":\"dshm\",\"emptyDir\":{\"medium\":\"Memory\",\"sizeLimit\":\"1Gi\"}}]}",
@@ -150,7 +150,7 @@ static void test_volume_and_mount(void **state) {
          "\"value\":[{\"name\":\"dshm\",\"mountPath\":\"/dev/shm\"}]}]",
          2);
   start(s, "{}");
-  mg_pod_add_memory_volume(&s->pod, &s->patch, MG_S("dshm"), (mg_str){0});
+  mg_pod_add_memory_volume(&s->pod, &s->patch, MG_S("dshm"), (mg_str){0}, UINT32_MAX);
   expect(s, "{\"volumes\":[{\"name\":\"dshm\",\"emptyDir\":{\"medium\":\"Memory\"}}]}",
          "[{\"op\":\"add\",\"path\":\"/spec/volumes\",\"value\":[{\"name\":\"dshm\",\"emptyDir\":{\"medium\":\"Memory\"}}]}]", 1);
 }
@@ -162,12 +162,12 @@ static void test_odd(void **state) {
   start(s, spec);
   mg_pod_add_toleration(&s->pod, &s->patch, s->pod.object, UINT32_MAX);
   mg_pod_set_node_label(&s->pod, &s->patch, MG_S("a"), MG_S("b"));
-  mg_pod_add_memory_volume(&s->pod, &s->patch, MG_S("v"), MG_S("1Mi"));
-  mg_container_add_mount(&s->pod, &s->patch, &s->container, MG_S("v"), MG_S("/v"));
+  mg_pod_add_memory_volume(&s->pod, &s->patch, MG_S("v"), MG_S("1Mi"), UINT32_MAX);
+  mg_container_add_mount(&s->pod, &s->patch, &s->container, MG_S("v"), MG_S("/v"), UINT32_MAX);
   expect(s, spec, "[]", 0);
   start(s, "7");
   mg_pod_set_field(&s->pod, &s->patch, MG_S("a"), mg_make_text(&s->doc, MG_STRING, MG_S("b")));
-  mg_pod_add_memory_volume(&s->pod, &s->patch, MG_S("v"), (mg_str){0});
+  mg_pod_add_memory_volume(&s->pod, &s->patch, MG_S("v"), (mg_str){0}, UINT32_MAX);
   expect(s, "7", "[]", 0);
 }
 

@@ -33,7 +33,12 @@ void mg_pod_set_field(struct mg_pod *pod, struct mg_patch *patch, mg_str field, 
   pod->version++;
 }
 
-void mg_pod_add_memory_volume(struct mg_pod *pod, struct mg_patch *patch, mg_str name, mg_str size) {
+uint32_t mg_old_place(mg_node old_item, mg_node list) {
+  uint32_t at = old_item.at ? mg_index_of(old_item) : UINT32_MAX;
+  return at <= mg_count(list) ? at : UINT32_MAX;
+}
+
+void mg_pod_add_memory_volume(struct mg_pod *pod, struct mg_patch *patch, mg_str name, mg_str size, uint32_t at) {
   mg_node list = mg_patch_child(patch, pod->spec, MG_S("volumes"), MG_ARRAY);
   if (!list.at) return;
   mg_node dir = mg_make(list.doc, MG_OBJECT), volume = mg_make(list.doc, MG_OBJECT);
@@ -41,17 +46,18 @@ void mg_pod_add_memory_volume(struct mg_pod *pod, struct mg_patch *patch, mg_str
   if (size.n) mg_put(dir, MG_S("sizeLimit"), mg_make_text(list.doc, MG_STRING, size));
   mg_put(volume, MG_S("name"), mg_make_text(list.doc, MG_STRING, name));
   mg_put(volume, MG_S("emptyDir"), dir);
-  mg_patch_append(patch, list, volume);
+  mg_patch_insert(patch, list, at, volume);
   pod->version++;
 }
 
-void mg_container_add_mount(struct mg_pod *pod, struct mg_patch *patch, struct mg_container *c, mg_str volume, mg_str path) {
+void mg_container_add_mount(struct mg_pod *pod, struct mg_patch *patch, struct mg_container *c, mg_str volume, mg_str path,
+                            uint32_t at) {
   mg_node list = mg_patch_child(patch, c->node, MG_S("volumeMounts"), MG_ARRAY);
   if (!list.at) return;
   mg_node mount = mg_make(list.doc, MG_OBJECT);
   mg_put(mount, MG_S("name"), mg_make_text(list.doc, MG_STRING, volume));
   mg_put(mount, MG_S("mountPath"), mg_make_text(list.doc, MG_STRING, path));
-  mg_patch_append(patch, list, mount);
+  mg_patch_insert(patch, list, at, mount);
   pod->version++;
 }
 

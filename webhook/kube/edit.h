@@ -3,6 +3,10 @@
 #include "kube/places.h"
 #include "kube/pod.h"
 
+/* Where an item of oldObject's list goes in the list of now, so that applying the same file again changes nothing; UINT32_MAX,
+ * the end, where it is absent or the list is too short. */
+uint32_t mg_old_place(mg_node old_item, mg_node list);
+
 /* Copies `toleration` (a node of any doc, or of the pod's) to the end, or to the place `at` where that is not UINT32_MAX. */
 void mg_pod_add_toleration(struct mg_pod *pod, struct mg_patch *patch, mg_node toleration, uint32_t at);
 /* The same of topologySpreadConstraints. */
@@ -10,10 +14,11 @@ void mg_pod_add_constraint(struct mg_pod *pod, struct mg_patch *patch, mg_node c
 void mg_pod_set_node_label(struct mg_pod *pod, struct mg_patch *patch, mg_str key, mg_str value);
 /* Sets or, with an absent value, removes a field of the pod spec. */
 void mg_pod_set_field(struct mg_pod *pod, struct mg_patch *patch, mg_str field, mg_node value);
-/* A memory-backed emptyDir; size text may be empty: no sizeLimit. */
-void mg_pod_add_memory_volume(struct mg_pod *pod, struct mg_patch *patch, mg_str name, mg_str size);
-void mg_container_add_mount(struct mg_pod *pod, struct mg_patch *patch, struct mg_container *c, mg_str volume, mg_str path);
-/* Adds {name, value} to the container's environment: at the end, or at the place `at` where that is not UINT32_MAX. */
+/* A memory-backed emptyDir; size text may be empty: no sizeLimit. `at` as above. */
+void mg_pod_add_memory_volume(struct mg_pod *pod, struct mg_patch *patch, mg_str name, mg_str size, uint32_t at);
+void mg_container_add_mount(struct mg_pod *pod, struct mg_patch *patch, struct mg_container *c, mg_str volume, mg_str path,
+                            uint32_t at);
+/* Adds {name, value} to the container's environment. */
 void mg_container_add_env(struct mg_pod *pod, struct mg_patch *patch, struct mg_container *c, mg_str name, mg_str value,
                           uint32_t at);
 /* Sets a field outside the templates; the objects on the way to it are made. */

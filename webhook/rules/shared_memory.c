@@ -71,15 +71,12 @@ static bool is_memory_volume(mg_node volume) {
   return mg_str_is(mg_string(MG_GET(MG_GET(volume, "emptyDir"), "medium")), "Memory");
 }
 
-static bool mounts_shm(struct mg_arena *arena, const struct mg_container *c, mg_str *ret_volume) {
+/* What the container mounts at /dev/shm; absent: nothing. */
+static mg_node shm_mount(struct mg_arena *arena, const struct mg_container *c) {
   mg_node list = MG_GET(c->node, "volumeMounts");
-  if (!mg_is(list, MG_ARRAY)) return false;
-  for (mg_node n = mg_first(list); n.at; n = mg_next(n))
-    if (mg_str_is(clean_path(arena, mg_string(MG_GET(n, "mountPath"))), "/dev/shm")) {
-      *ret_volume = mg_string(MG_GET(n, "name"));
-      return true;
-    }
-  return false;
+  for (mg_node n = mg_first(mg_as(list, MG_ARRAY)); n.at; n = mg_next(n))
+    if (mg_str_is(clean_path(arena, mg_string(MG_GET(n, "mountPath"))), "/dev/shm")) return n;
+  return (mg_node){0};
 }
 
 /* ---- the plan ---- */
@@ -178,17 +175,18 @@ static mg_str spare_volume(const struct plan *plan, const struct mg_pod *pod) {
   return (mg_str){0};
 }
 
+/* What the container mounts there in oldObject. */
+static mg_node old_mount(const struct mg_run *run, const struct mg_container *c) {
+  const struct mg_container *before = mg_run_old_container(run, c);
+  return before ? shm_mount(mg_run_arena(run), before) : (mg_node){0};
+}
+
 /* The memory volume that a candidate has at /dev/shm in oldObject. */
-static mg_str old_volume(const struct plan *plan, const struct mg_pod *old) {
-  mg_str name;
-  for (uint32_t i = 0; old && i < old->container_count; i++) {
-    const struct mg_container *then = &old->containers[i];
-    for (uint32_t j = 0; j < plan->count; j++) {
-      const struct mg_container *now = plan->candidates[j].container;
-      if (mg_str_eq(now->name, then->name) && now->list == then->list && mounts_shm(plan->arena, then, &name) &&
-          is_memory_volume(mg_pod_volume(old, name)))
-        return name;
-    }
+static mg_str old_volume(const struct mg_run *run, const struct plan *plan) {
+  const struct mg_pod *old = mg_run_old_pod(run);
+  for (uint32_t i = 0; old && i < plan->count; i++) {
+    mg_str name = mg_string(MG_GET(old_mount(run, plan->candidates[i].container), "name"));
+    if (name.n && is_memory_volume(mg_pod_volume(old, name))) return name;
   }
   return (mg_str){0};
 }
@@ -196,10 +194,9 @@ static mg_str old_volume(const struct plan *plan, const struct mg_pod *old) {
 /* The memory volume of our name that another container has at /dev/shm: an earlier call's, when somebody added a container since.
  */
 static bool is_shared(const struct plan *plan, const struct mg_pod *pod, mg_str name) {
-  mg_str other;
   if (!is_memory_volume(mg_pod_volume(pod, name))) return false;
   for (uint32_t i = 0; i < pod->container_count; i++)
-    if (mounts_shm(plan->arena, &pod->containers[i], &other) && mg_str_eq(other, name)) return true;
+    if (mg_str_eq(mg_string(MG_GET(shm_mount(plan->arena, &pod->containers[i]), "name")), name)) return true;
   return false;
 }
 
@@ -224,8 +221,7 @@ static mg_str free_name(const struct plan *plan, const struct mg_pod *pod, mg_st
 }
 
 static void choose_volume(struct mg_run *run, const struct params *p, const struct mg_pod *pod, struct plan *plan) {
-  const struct mg_pod *before = mg_run_old_pod(run);
-  mg_str old = old_volume(plan, before);
+  mg_str old = old_volume(run, plan);
   plan->exists = true;
   if (is_memory_volume(mg_pod_volume(pod, old)))
     plan->volume = old;
@@ -290,7 +286,7 @@ static void add_volume(struct mg_run *run, struct mg_pod *pod, struct plan *plan
   const struct mg_pod *old = mg_run_old_pod(run);
   mg_node before = old ? mg_pod_volume(old, plan->volume) : (mg_node){0};
   mg_str size = is_memory_volume(before) ? mg_text(MG_GET(MG_GET(before, "emptyDir"), "sizeLimit")) : volume_size(plan, true);
-  mg_pod_add_memory_volume(pod, mg_run_patch(run), plan->volume, size);
+  mg_pod_add_memory_volume(pod, mg_run_patch(run), plan->volume, size, mg_old_place(before, MG_GET(pod->spec, "volumes")));
   if (!size.n)
     mg_run_warning(run, "volume \"%.*s\" at /dev/shm has no sizeLimit: the rule has none and a container has no memory limit",
                    MG_FMT(plan->volume));
@@ -308,10 +304,12 @@ static void mutate(struct mg_run *run, const void *params, struct mg_pod *pod) {
     c->wanted = want_mount(run, pod, c->container, fix);
   }
   for (uint32_t i = 0; i < plan.count; i++) {
+    struct mg_container *c = plan.candidates[i].container;
     if (!plan.candidates[i].wanted) continue;
     if (!plan.exists) add_volume(run, pod, &plan);
     plan.exists = true;
-    mg_container_add_mount(pod, mg_run_patch(run), plan.candidates[i].container, plan.volume, MG_S("/dev/shm"));
+    uint32_t at = mg_old_place(old_mount(run, c), MG_GET(c->node, "volumeMounts"));
+    mg_container_add_mount(pod, mg_run_patch(run), c, plan.volume, MG_S("/dev/shm"), at);
   }
 }
 

@@ -186,8 +186,7 @@ static void add(struct mg_run *run, struct mg_pod *pod, const struct constraint 
   const struct mg_pod *old = mg_run_old_pod(run);
   mg_node before = old ? find_constraint(mg_get(old->spec, CONSTRAINTS), c->topology_key) : (mg_node){0};
   if (before.at) {
-    const uint32_t at = mg_index_of(before);
-    mg_pod_add_constraint(pod, mg_run_patch(run), before, at <= mg_count(mg_get(pod->spec, CONSTRAINTS)) ? at : UINT32_MAX);
+    mg_pod_add_constraint(pod, mg_run_patch(run), before, mg_old_place(before, mg_get(pod->spec, CONSTRAINTS)));
     return;
   }
   mg_node made = mg_make_copy(pod->spec.doc, c->node);

@@ -47,16 +47,10 @@ static mg_node find_variable(mg_node env, mg_str name) {
 
 /* ---- unset ---- */
 
-/* Where oldObject has it, so that applying the same file again changes nothing; UINT32_MAX: at the end. */
 static uint32_t old_place(const struct mg_run *run, const struct mg_container *c) {
-  const struct mg_pod *old = mg_run_old_pod(run);
-  for (uint32_t i = 0; old && i < old->container_count; i++) {
-    const struct mg_container *before = &old->containers[i];
-    if (!mg_str_eq(before->name, c->name) || before->list != c->list || (!c->name.n && before->number != c->number)) continue;
-    mg_node there = find_variable(MG_GET(before->node, "env"), MG_S(VARIABLE));
-    return there.at && mg_index_of(there) <= mg_count(MG_GET(c->node, "env")) ? mg_index_of(there) : UINT32_MAX;
-  }
-  return UINT32_MAX;
+  const struct mg_container *before = mg_run_old_container(run, c);
+  mg_node there = before ? find_variable(MG_GET(before->node, "env"), MG_S(VARIABLE)) : (mg_node){0};
+  return mg_old_place(there, MG_GET(c->node, "env"));
 }
 
 /* A container that got `void` when it used no device keeps it through every apply, and then finds none of those it asks for. */
