@@ -606,6 +606,30 @@ static void what_is_loaded(void **state) {
   mg_snapshot_unref(NULL);
 }
 
+/* What people are to read comes in one line, however it was folded; else its newlines would be taken for hidden characters. */
+static void words_in_one_line(void **state) {
+  (void)state;
+  struct mg_snapshot *s = scene_load(mg_rules,
+                                     "apiVersion: mlgate.dev/v1\nkind: Policy\nmetadata:\n  name: one\n  annotations:\n"
+                                     "    mlgate.dev/docs: |\n      https://x/y\n"
+                                     "spec:\n  description: |\n\n    Says  it\n\n      twice.\n\n  rules:\n"
+                                     "  - gpuLimits: {}\n    message: |2+\n        Ask\n      the  team.\n\n"
+                                     "  - {name: tabs, message: \"\\ta\\tb \\r\\n\\u00e9 \", gpuLimits: {}}\n"
+                                     EXCEPTION("e", "  policies: [one]\n  owner: |\n    the owner\n  reason: >\n    it\n    is\n"
+                                                    "  expires: 2027-01-31"),
+                                     NULL);
+  const struct mg_policy *p = mg_snapshot_policy(s, 0);
+  const struct mg_exception *e = mg_snapshot_exception(s, 0);
+  assert_true(mg_str_is(p->docs, "https://x/y") && mg_str_is(p->description, "Says  it twice."));
+  assert_true(mg_str_is(p->rules[0].message, "Ask the  team.") && mg_str_is(p->rules[1].message, "a b \303\251"));
+  assert_true(mg_str_is(e->owner, "the owner") && mg_str_is(e->reason, "it is"));
+  mg_snapshot_unref(s);
+  expect_one(HEAD "spec:\n  description: \" \"\n" RULE, true, "");
+  expect_one(HEAD "spec:\n  rules:\n  - {message: \" \\n\", gpuLimits: {}}\n", false,
+             "p.yaml:6:15: \"message\" must not be empty\n    6 |   - {message: \" \\n\", gpuLimits: {}}\n"
+             "      |               ^~~~~\n");
+}
+
 static struct mg_snapshot *beside(struct mg_snapshot *tables, const char *text) {
   struct mg_arena arena;
   struct mg_diags diags;
@@ -693,6 +717,7 @@ int main(void) {
       cmocka_unit_test(carets),
       cmocka_unit_test(nothing_dangerous),
       cmocka_unit_test(what_is_loaded),
+      cmocka_unit_test(words_in_one_line),
       cmocka_unit_test(cross_checks),
       cmocka_unit_test(shared_tables),
       cmocka_unit_test(no_memory_for_words),

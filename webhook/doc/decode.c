@@ -104,11 +104,44 @@ static bool read_text(struct mg_load *load, const struct mg_field *field, mg_nod
   return true;
 }
 
-static bool read_string(struct mg_load *load, const struct mg_field *field, mg_node value, void *dst) {
-  if (!read_text(load, field, value, dst)) return false;
-  if (mg_text(value).n) return true;
+static bool not_empty(struct mg_load *load, const struct mg_field *field, mg_node value, mg_str text) {
+  if (text.n || load->arena->failed) return text.n;
   mg_diag_error(load->diags, value, MG_AT_VALUE, "\"%s\" must not be empty", field->key);
   return false;
+}
+
+static bool read_string(struct mg_load *load, const struct mg_field *field, mg_node value, void *dst) {
+  return read_text(load, field, value, dst) && not_empty(load, field, value, mg_text(value));
+}
+
+static bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* Without white space at its ends; inside, what is not just spaces becomes one. */
+static mg_str in_one_line(struct mg_arena *arena, mg_str s) {
+  while (s.n && is_space(s.p[0])) s = mg_str_from(s, 1);
+  while (s.n && is_space(s.p[s.n - 1])) s.n--;
+  char *p = mg_arena_alloc(arena, s.n + 1);
+  size_t n = 0;
+  for (size_t i = 0, end = 0; p && i < s.n; i = end) {
+    bool broken = false;
+    for (end = i; end < s.n && is_space(s.p[end]); end++) broken |= s.p[end] != ' ';
+    if (end == i) end++;
+    if (broken) p[n++] = ' ';
+    else memcpy(p + n, s.p + i, end - i), n += end - i;
+  }
+  return p ? (mg_str){p, n} : (mg_str){0};
+}
+
+static bool read_some_words(struct mg_load *load, const struct mg_field *field, mg_node value, void *dst) {
+  if (!read_text(load, field, value, dst)) return false;
+  *(mg_str *)dst = in_one_line(load->arena, mg_text(value));
+  return true;
+}
+
+static bool read_words(struct mg_load *load, const struct mg_field *field, mg_node value, void *dst) {
+  return read_some_words(load, field, value, dst) && not_empty(load, field, value, *(mg_str *)dst);
 }
 
 static bool read_bool(struct mg_load *load, const struct mg_field *field, mg_node value, void *dst) {
@@ -204,6 +237,8 @@ static bool read_node(struct mg_load *load, const struct mg_field *field, mg_nod
 
 const struct mg_type mg_t_string = {.name = "a string", .read = read_string, .schema = MG_SCHEMA_STRING};
 const struct mg_type mg_t_text = {.name = "a string", .read = read_text, .schema = "{type: string}"};
+const struct mg_type mg_t_words = {.name = "a string", .read = read_words, .schema = MG_SCHEMA_WORDS};
+const struct mg_type mg_t_some_words = {.name = "a string", .read = read_some_words, .schema = "{type: string}"};
 const struct mg_type mg_t_bool = {.name = "true or false", .read = read_bool, .schema = "{type: boolean}"};
 const struct mg_type mg_t_count = {.name = "a whole number", .read = read_count, .schema = "{type: integer, minimum: 0}"};
 const struct mg_type mg_t_enum = {.name = "a word", .read = read_enum};

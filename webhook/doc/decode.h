@@ -66,6 +66,9 @@ struct mg_pair {
 
 extern const struct mg_type mg_t_string; /* mg_str, not empty */
 extern const struct mg_type mg_t_text;   /* mg_str, may be empty */
+/* What people are to read: mg_str in one line, since blocks of YAML end in a newline and go over several lines. */
+extern const struct mg_type mg_t_words;      /* not empty */
+extern const struct mg_type mg_t_some_words; /* may be empty */
 extern const struct mg_type mg_t_bool;   /* bool */
 extern const struct mg_type mg_t_count;  /* struct mg_opt_int, 0 or more */
 extern const struct mg_type mg_t_enum;   /* uint32_t: index into arg, a NULL-terminated array of words */
@@ -75,6 +78,7 @@ extern const struct mg_type mg_t_object; /* the nested struct; arg: struct mg_sh
 extern const struct mg_type mg_t_node;   /* mg_node as it is */
 
 #define MG_SCHEMA_STRING "{type: string, minLength: 1}"
+#define MG_SCHEMA_WORDS "{type: string, pattern: '[^ \\t\\r\\n]'}"
 #define MG_SCHEMA_PAIRS "{type: object, additionalProperties: {type: string}}"
 
 extern const struct mg_item mg_item_string; /* list of mg_str */

@@ -243,7 +243,7 @@ const struct mg_field mg_kind_fields[] = {
     {"scope", &mg_t_enum, offsetof(struct mg_kind_row, scope), scope_words, .def = "Namespaced", .doc = "Namespaced or Cluster."},
     {"nested", &mg_t_list, offsetof(struct mg_kind_row, nested), &nested_item,
      .doc = "Whole objects inside, judged as their own kind and never patched."},
-    {"source", &mg_t_string, offsetof(struct mg_kind_row, source), .doc = "The project that the kind comes from."},
+    {"source", &mg_t_words, offsetof(struct mg_kind_row, source), .doc = "The project that the kind comes from."},
     MG_FIELDS_END,
 };
 

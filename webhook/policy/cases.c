@@ -49,7 +49,7 @@ static const struct mg_shape expect_shape = {expect_fields, "expect"};
 
 #define AT(member) offsetof(struct mg_case, member)
 static const struct mg_field case_fields[] = {
-    {"name", &mg_t_string, AT(name), .required = true, .doc = "What it shows; unique in its Test."},
+    {"name", &mg_t_words, AT(name), .required = true, .doc = "What it shows; unique in its Test."},
     {"object", &t_object, AT(object), .doc = "The object, or the file that has it; a path is relative to the Test's file."},
     {"oldObject", &t_object, AT(old_object), .doc = "The object before; it makes the case an UPDATE."},
     {"namespace", &mg_t_text, AT(ns), .doc = "Of the request; the object's own, or `default`, if not given."},

@@ -42,7 +42,7 @@ static const struct mg_field test_fields[] = {
 const struct mg_field mg_rule_entry_fields[] = {
     {"name", &mg_t_string, offsetof(struct mg_rule, name),
      .doc = "Stands for the type in messages and exceptions; the type, if not given."},
-    {"message", &mg_t_string, offsetof(struct mg_rule, message), .doc = "Stands before the built-in text."},
+    {"message", &mg_t_words, offsetof(struct mg_rule, message), .doc = "Stands before the built-in text."},
     MG_FIELDS_END,
 };
 
@@ -113,7 +113,7 @@ struct policy_spec {
 static const char *const on_missing_words[] = {"warn", "deny", "ignore", NULL}; /* enum mg_on_missing */
 const char *const mg_action_words[] = {"enforce", "warn", "audit", NULL};
 static const struct mg_field policy_fields[] = {
-    {"description", &mg_t_text, offsetof(struct policy_spec, description), .doc = "One sentence."},
+    {"description", &mg_t_some_words, offsetof(struct policy_spec, description), .doc = "One sentence."},
     {"action", &mg_t_enum, offsetof(struct policy_spec, action), mg_action_words, .def = "enforce",
      .doc = "enforce: violations deny, patches apply; warn: both only warn; audit: both are only reported."},
     {"match", &mg_t_match, offsetof(struct policy_spec, match), .doc = "What it applies to; everything, if not given."},
@@ -139,12 +139,12 @@ static void check_kinds(struct mg_loader *l, const struct policy_spec *spec, mg_
     mg_match_check_kinds(&l->load, &l->snapshot->kinds, &MG_LIST_AT(spec->exclude, struct mg_match, i), n);
 }
 
-static mg_str docs_of(const struct mg_metadata *metadata) {
-  for (uint32_t i = 0; i < metadata->annotations.count; i++) {
-    const struct mg_pair *pair = &MG_LIST_AT(metadata->annotations, struct mg_pair, i);
-    if (mg_str_is(pair->key, "mlgate.dev/docs")) return pair->value;
-  }
-  return (mg_str){0};
+static mg_str docs_of(struct mg_loader *l, mg_node root) {
+  static const struct mg_field field = {"mlgate.dev/docs", &mg_t_some_words, 0, .doc = "A link."};
+  mg_node link = mg_get(MG_GET(MG_GET(root, "metadata"), "annotations"), mg_str_of(field.key));
+  mg_str text = {0};
+  if (mg_is(link, MG_STRING)) field.type->read(&l->load, &field, link, &text); /* else the annotations have been refused */
+  return text;
 }
 
 static void load_policy(struct mg_loader *l, const struct mg_document *d, mg_node root) {
@@ -165,7 +165,7 @@ static void load_policy(struct mg_loader *l, const struct mg_document *d, mg_nod
     rules[i].index = s->rule_count++;
   }
   *p = (struct mg_policy){.name = d->metadata.name,
-                          .docs = docs_of(&d->metadata),
+                          .docs = docs_of(l, root),
                           .description = spec.description,
                           .action = spec.action,
                           .on_missing = spec.on_missing,
@@ -205,8 +205,8 @@ static const struct mg_field exception_fields[] = {
      .doc = "Names of policies."},
     {"rules", &mg_t_list, offsetof(struct mg_exception, rules), &mg_item_string, .doc = "Names of rules; all, if not given."},
     {"match", &mg_t_match, offsetof(struct mg_exception, match), .doc = "What is exempted."},
-    {"owner", &mg_t_string, offsetof(struct mg_exception, owner), .required = true, .doc = "Who answers for it."},
-    {"reason", &mg_t_string, offsetof(struct mg_exception, reason), .required = true, .doc = "Why."},
+    {"owner", &mg_t_words, offsetof(struct mg_exception, owner), .required = true, .doc = "Who answers for it."},
+    {"reason", &mg_t_words, offsetof(struct mg_exception, reason), .required = true, .doc = "Why."},
     {"expires", &t_expires, offsetof(struct mg_exception, expires), .required = true,
      .doc = "A date (its end, UTC) or a timestamp."},
     MG_FIELDS_END,
