@@ -189,6 +189,16 @@ def broken():
             status, results, report = folder.report("t.json")
             expect(status == 3 and results["x"]["status"] == "error", f"{name}: exit {status}, {results}")
             expect(words in results["x"]["error"] and report["summary"]["errors"] == 1, f"{name}: {results}")
+        two = {"apiVersion": "v1", "kind": "List", "items": [harness.yaml.safe_load(text) for text in (FINE, BAD)]}
+        folder.write("pods/two.json", json.dumps(two))
+        for keys, words in (({"object": two}, "2 objects, where an object is one"),
+                            ({"object": "pods/two.json"}, "pods/two.json: 2 objects, where an object is one"),
+                            ({"object": "pods/fine.yaml", "oldObject": two}, "2 objects, where an oldObject is one")):
+            folder.write("t.json", test_of(case("x", {"allowed": True}, **keys)))
+            status, results, _ = folder.report("t.json")
+            expect(status == 3 and results["x"].get("error") == words, f"a List: exit {status}, {results}")
+        folder.write("t.json", test_of(case("x", {"allowed": False}, object={**two, "items": two["items"][1:]})))
+        expect(folder.run("t.json")[0] == 0, "a List of one object")
         folder.write("t.json", test_of(case("x", {"patched": "pods/nowhere.yaml"}, object="pods/fine.yaml")))
         expect(folder.run("t.json")[0] == 3, "an expected file that is not there")
         folder.write("t.json", test_of(case("x", {"allowed": True}, object="pods/map.yaml")))

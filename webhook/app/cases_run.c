@@ -84,19 +84,30 @@ static mg_node copy_of(struct mg_case_work *work, mg_node node) {
   return (mg_node){0};
 }
 
+/* A List is as many objects as it holds. `where`: the file, if there is one. */
+static void check_one(struct mg_case_work *work, struct found *found, const char *where, const char *what) {
+  if (found->objects <= 1) return;
+  fail(work, "%s%s%u objects, where %s is one", where ? where : "", where ? ": " : "", found->objects, what);
+  found->failed = true;
+}
+
 static int visit(struct mg_case_work *work, mg_node at, const char *what, struct found *ret, struct mg_err *err) {
   const struct mg_case *c = work->result->c;
   struct mg_object_visitor visitor = {.kinds = mg_snapshot_kinds(work->snapshot), .ctx = ret, .object = take_object,
                                       .skipped = skip_object, .error = object_error};
   visitor.usual = (struct mg_request){.ns = c->ns.n ? c->ns : MG_S("default"), .as_written = true};
   *ret = (struct found){.work = work};
-  if (mg_is(at, MG_OBJECT)) return mg_objects_visit(&visitor, copy_of(work, at), work->arena, err);
+  if (mg_is(at, MG_OBJECT)) {
+    int code = mg_objects_visit(&visitor, copy_of(work, at), work->arena, err);
+    check_one(work, ret, NULL, what);
+    return code;
+  }
   mg_str path = mg_case_path(work->arena, work->result->test->file, mg_text(at));
   struct mg_file_doc *docs = read_documents(work, path);
   ret->failed |= !docs;
   for (int code = 0; docs && code == 0; docs = docs->next)
     if ((code = mg_objects_visit(&visitor, mg_root(&docs->doc), work->arena, err)) < 0) return code;
-  if (ret->objects > 1) fail(work, "%s: %u objects, where %s is one", path.p, ret->objects, what), ret->failed = true;
+  check_one(work, ret, path.p, what);
   return 0;
 }
 
