@@ -211,7 +211,7 @@ def broken():
 def exits():
     with Folder() as folder:
         folder.write("good.json", test_of(HOLD[0]))
-        folder.write("bad.json", test_of(FAIL[0]))
+        folder.write("bad.json", test_of(FAIL[0], name="bad"))
         folder.write("empty.json", test_of())
         rows = [
             (["good.json"], 0), (["bad.json"], 1), (["good.json", "bad.json"], 1), (["nowhere.json"], 3), ([], 2),
@@ -271,6 +271,30 @@ def mistakes():
             expect(status == 2 and words in err, f"{line}: exit {status}: {err}")
 
 
+def names():
+    """As among policy files: one name is of one Test, wherever it stands; but a file may be given twice."""
+    good = test_of(HOLD[0])
+    other = json.loads(good)
+    other["metadata"]["namespace"] = "elsewhere"
+    with Folder() as folder:
+        folder.write("tests/a.json", good)
+        folder.write("tests/b.json", test_of(HOLD[0], name="b"))
+        folder.write("tests/c.json", json.dumps(other))
+        folder.write("again.json", good)
+        folder.write("both.yaml", f"{good}\n---\n{good}\n")
+        for args in (["tests"], ["tests/a.json", "tests/a.json"], ["tests", "./tests/a.json", folder.path("tests")]):
+            status, out, err = folder.run("--run", "nothing", *args)
+            expect(status == 3 and not err.count("second"), f"{args}: exit {status}: {out}{err}")
+        rows = ((["tests", "again.json"], "again.json", "tests/a.json:1:"), (["both.yaml"], "both.yaml:3", "both.yaml:1:"))
+        for args, second, first in rows:
+            status, out, err = folder.run(*args)
+            said = err.split("\n")[0]
+            expect(status == 2 and not out and said.startswith(f"{second}:"), f"{args}: exit {status}: {out}{err}")
+            expect(f'a second Test "t"; the first is at {first}' in said, f"{args}: {err}")
+            paths = [word for path in args for word in ("--policies", path)]
+            expect(harness.run(["check", "--allow-empty", *paths], cwd=folder.path())[2].split("\n")[0] == said, f"check: {args}")
+
+
 def own_policies():
     """A Test that names policies and context is judged by these."""
     bounds = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "b", "namespace": "ml-a"},
@@ -283,8 +307,10 @@ def own_policies():
         folder.write("sub/t.json", json.dumps({**test, "policies": ["own.yaml"]}))
         test = json.loads(test_of(case("y", {"violations": ["bounds/limitRange"]}, namespace="ml-a",
                                        object=harness.yaml.safe_load(POD % "limits: {memory: 2Gi}"))))
+        test["metadata"]["name"] = "u"
         folder.write("sub/u.json", json.dumps({**test, "policies": ["bounds.yaml"], "context": [bounds]}))
         folder.write("sub/bounds-of-a-file.yaml", json.dumps(bounds))
+        test["metadata"]["name"] = "v"
         folder.write("sub/v.json", json.dumps({**test, "policies": ["bounds.yaml"], "context": ["bounds-of-a-file.yaml"]}))
         status, out, err = folder.run("sub/t.json", "sub/u.json", "sub/v.json")
         expect(status == 0 and "3 passed" in out and not err, f"exit {status}: {out}{err}")
@@ -453,6 +479,7 @@ def main():
     tap.run("test: what cannot be judged", broken)
     tap.run("test: exit statuses", exits)
     tap.run("test: mistakes in a Test, and their places", mistakes)
+    tap.run("test: two Tests of one name", names)
     tap.run("test: a Test with policies and context of its own", own_policies)
     tap.run("test: exceptions, and their end", exceptions)
     tap.run("test: JUnit", junit)

@@ -1,5 +1,9 @@
 /* Test documents out of files and directories, among whatever else is there. */
 #include "app/cases.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+
 #include "app/inputs.h"
 #include "doc/yaml.h"
 #include "policy/documents.h"
@@ -94,6 +98,50 @@ static int read_file(struct mg_cases *cases, const struct mg_input *input, struc
   return code;
 }
 
+/* ---- names ---- */
+
+struct named {
+  const struct mg_case_test *test;
+  size_t index;
+};
+
+static int by_name(const void *a, const void *b) {
+  const struct named *x = a, *y = b;
+  int order = mg_str_cmp(x->test->test.ns, y->test->test.ns);
+  if (order == 0) order = mg_str_cmp(x->test->test.name, y->test->test.name);
+  return order ? order : x->index < y->index ? -1 : 1;
+}
+
+static bool is_namesake(const struct mg_case_test *a, const struct mg_case_test *b) {
+  return mg_str_eq(a->test.name, b->test.name) && mg_str_eq(a->test.ns, b->test.ns);
+}
+
+/* The command line may name a file twice, or a directory and a file in it. */
+static bool is_read_again(const struct mg_case_file *a, const struct mg_case_file *b) {
+  struct stat x, y;
+  if (a == b) return false;
+  if (strcmp(a->path, b->path) == 0) return true;
+  return stat(a->path, &x) == 0 && stat(b->path, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* As policy files are held to account, where Tests may stand too. */
+static void check_names(struct mg_cases *cases) {
+  struct named *all = MG_NEW_N(&cases->arena, struct named, cases->count + 1);
+  if (!all) return;
+  for (size_t i = 0; i < cases->count; i++) all[i] = (struct named){&cases->tests[i], i};
+  qsort(all, cases->count, sizeof *all, by_name);
+  for (size_t i = 1, first = 0; i < cases->count; i++) {
+    const struct mg_case_test *test = all[i].test;
+    struct mg_pos pos = {0};
+    if (!is_namesake(test, all[first].test)) first = i;
+    if (first == i || is_read_again(test->file, all[first].test->file)) continue;
+    mg_value_pos(MG_GET(MG_GET(all[first].test->test.at, "metadata"), "name"), &pos);
+    mg_diag_error(&cases->diags, MG_GET(MG_GET(test->test.at, "metadata"), "name"), MG_AT_VALUE,
+                  "a second Test \"%.*s\"; the first is at %s:%u:%u", MG_FMT(test->test.name), pos.file ? pos.file : "", pos.line,
+                  pos.column);
+  }
+}
+
 int mg_cases_read(struct mg_cases *cases, const struct mg_strings *paths, struct mg_err *err) {
   MG_BUF_AUTO buf;
   mg_arena_init(&cases->arena, MG_CASES_ARENA, 0);
@@ -104,6 +152,7 @@ int mg_cases_read(struct mg_cases *cases, const struct mg_strings *paths, struct
   int code = 0;
   for (size_t i = 0; i < paths->count && code == 0; i++) code = mg_inputs_add(&inputs, paths->items[i], err);
   for (size_t i = 0; i < inputs.count && code == 0; i++) code = read_file(cases, &inputs.items[i], &buf, err);
+  if (code == 0) check_names(cases);
   if (code == 0 && cases->arena.failed) code = mg_err_nomem(err);
   return code;
 }

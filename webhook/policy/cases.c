@@ -120,6 +120,6 @@ bool mg_test_read(struct mg_load *load, mg_node root, struct mg_test *ret) {
   mg_decode(load, kind->fields, kind->name, root, &d);
   mg_document_check_name(load, kind, root, d.metadata.name);
   mg_cases_check(load, MG_GET(root, "cases"), d.cases);
-  *ret = (struct mg_test){d.metadata.name, d.policies, d.context, d.cases, root};
+  *ret = (struct mg_test){d.metadata.name, d.metadata.ns, d.policies, d.context, d.cases, root};
   return load->diags->error_count == errors;
 }

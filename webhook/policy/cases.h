@@ -25,7 +25,7 @@ static inline mg_node mg_case_expects(const struct mg_case *c, mg_str key) {
 }
 
 struct mg_test {
-  mg_str name;
+  mg_str name, ns;
   struct mg_list policies; /* of mg_str: paths beside the Test */
   struct mg_list context;  /* of mg_node: such a path, or the object itself */
   struct mg_list cases;    /* of struct mg_case */
