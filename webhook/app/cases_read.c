@@ -124,6 +124,10 @@ static bool is_read_again(const struct mg_case_file *a, const struct mg_case_fil
   return stat(a->path, &x) == 0 && stat(b->path, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
+static mg_node name_of(const struct mg_case_test *test) {
+  return MG_GET(MG_GET(test->test.at, "metadata"), "name");
+}
+
 /* As policy files are held to account, where Tests may stand too. */
 static void check_names(struct mg_cases *cases) {
   struct named *all = MG_NEW_N(&cases->arena, struct named, cases->count + 1);
@@ -132,13 +136,9 @@ static void check_names(struct mg_cases *cases) {
   qsort(all, cases->count, sizeof *all, by_name);
   for (size_t i = 1, first = 0; i < cases->count; i++) {
     const struct mg_case_test *test = all[i].test;
-    struct mg_pos pos = {0};
     if (!is_namesake(test, all[first].test)) first = i;
     if (first == i || is_read_again(test->file, all[first].test->file)) continue;
-    mg_value_pos(MG_GET(MG_GET(all[first].test->test.at, "metadata"), "name"), &pos);
-    mg_diag_error(&cases->diags, MG_GET(MG_GET(test->test.at, "metadata"), "name"), MG_AT_VALUE,
-                  "a second Test \"%.*s\"; the first is at %s:%u:%u", MG_FMT(test->test.name), pos.file ? pos.file : "", pos.line,
-                  pos.column);
+    mg_diag_second(&cases->diags, name_of(test), name_of(all[first].test), "Test \"%.*s\"", MG_FMT(test->test.name));
   }
 }
 

@@ -80,6 +80,17 @@ void mg_diag_error(struct mg_diags *diags, mg_node at, enum mg_spot spot, const 
   va_end(args);
 }
 
+void mg_diag_second(struct mg_diags *diags, mg_node again, mg_node first, const char *format, ...) {
+  struct mg_pos pos = {0};
+  va_list args;
+  va_start(args, format);
+  mg_str what = mg_arena_vprintf(diags->arena, format, args);
+  va_end(args);
+  mg_value_pos(first, &pos);
+  mg_diag_error(diags, again, MG_AT_VALUE, "a second %.*s; the first is at %s:%u:%u", MG_FMT(what), pos.file ? pos.file : "",
+                pos.line, pos.column);
+}
+
 void mg_diag_warn(struct mg_diags *diags, mg_node at, enum mg_spot spot, const char *format, ...) {
   va_list args;
   va_start(args, format);

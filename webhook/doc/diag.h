@@ -29,6 +29,9 @@ void mg_diag_error(struct mg_diags *diags, mg_node at, enum mg_spot spot, const 
     __attribute__((format(printf, 4, 5)));
 void mg_diag_warn(struct mg_diags *diags, mg_node at, enum mg_spot spot, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* "a second …; the first is at FILE:LINE:COLUMN", at the value `again`. */
+void mg_diag_second(struct mg_diags *diags, mg_node again, mg_node first, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 /* An error of a reader, whose place is in err. */
 void mg_diag_syntax(struct mg_diags *diags, const char *file, mg_str source, const struct mg_err *err);
 /* A duplicate key that the reader let pass: an error in what is to be strict, else a warning. */

@@ -97,6 +97,7 @@ struct mg_kind_row {
   struct mg_list nested; /* of struct mg_nested_row */
   uint32_t index; /* in the table */
   mg_node at;     /* its document, for messages */
+  bool built_in;  /* gives way to a user's */
 };
 
 struct mg_kind_table {

@@ -180,9 +180,14 @@ static void load_policy(struct mg_loader *l, const struct mg_document *d, mg_nod
 /* ---- the other kinds ---- */
 
 static void load_workload_kind(struct mg_loader *l, const struct mg_document *d, mg_node root) {
-  struct mg_kind_row row = {0};
+  struct mg_kind_row row = {.built_in = l->built_in};
   (void)root;
-  if (mg_kind_read(&l->load, d->spec, &row)) mg_kind_add(&l->snapshot->kinds, l->load.arena, &row);
+  if (!mg_kind_read(&l->load, d->spec, &row)) return;
+  const struct mg_kind_row *other = mg_kind_find(&l->snapshot->kinds, row.group, MG_S(""), row.kind);
+  if (other && !other->built_in && !l->namesake)
+    mg_diag_second(l->load.diags, MG_GET(row.at, "kind"), MG_GET(other->at, "kind"), "WorkloadKind of %.*s%s%.*s", MG_FMT(row.kind),
+                   row.group.n ? "." : "", MG_FMT(row.group));
+  mg_kind_add(&l->snapshot->kinds, l->load.arena, &row);
 }
 
 static void load_accelerators(struct mg_loader *l, const struct mg_document *d, mg_node root) {

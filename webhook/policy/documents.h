@@ -6,6 +6,8 @@ struct mg_loader {
   struct mg_snapshot *snapshot;
   struct mg_load load;
   mg_rule_types types;
+  bool built_in; /* the document at hand is a table of ours */
+  bool namesake; /* its name is another's, which has been told */
 };
 
 struct mg_metadata {

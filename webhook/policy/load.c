@@ -54,11 +54,8 @@ static bool take_name(struct loader *l, struct entry *e, mg_node root) {
     const struct entry *other = l->names[at];
     if (!mg_str_eq(other->api_kind, e->api_kind) || !mg_str_eq(other->ns, e->ns) || !mg_str_eq(other->name, e->name)) continue;
     if (e->pack) return false;
-    struct mg_pos first;
-    mg_value_pos(MG_GET(MG_GET(other->root, "metadata"), "name"), &first);
-    mg_diag_error(l->to.load.diags, MG_GET(MG_GET(root, "metadata"), "name"), MG_AT_VALUE,
-                  "a second %.*s \"%.*s\"; the first is at %s:%u:%u", MG_FMT(e->api_kind), MG_FMT(e->name),
-                  first.file ? first.file : "", first.line, first.column);
+    mg_diag_second(l->to.load.diags, MG_GET(MG_GET(root, "metadata"), "name"),
+                   MG_GET(MG_GET(other->root, "metadata"), "name"), "%.*s \"%.*s\"", MG_FMT(e->api_kind), MG_FMT(e->name));
     return false;
   }
   l->names[at] = e;
@@ -196,7 +193,8 @@ static void load_entry(struct loader *l, struct entry *e) {
   mg_decode(&l->to.load, e->kind->fields, e->kind->name, root, &d);
   e->name = d.metadata.name;
   e->ns = d.metadata.ns;
-  if (mg_document_check_name(&l->to.load, e->kind, root, e->name)) take_name(l, e, root);
+  l->to.built_in = e->built_in;
+  l->to.namesake = mg_document_check_name(&l->to.load, e->kind, root, e->name) && !take_name(l, e, root);
   if (d.spec.at || !e->kind->spec) e->kind->load(&l->to, &d, root);
 }
 
