@@ -244,6 +244,19 @@ static void test_nul(void **state) {
   assert_int_equal(mg_image_normalise(*state, (mg_str){0}).n, 0);
 }
 
+/* What can be asked, where a reference takes any digits for a port. */
+static void test_is_domain(void **state) {
+  (void)state;
+  static const char *const good[] = {"localhost", "registry", "NVCR.io", "a.b-c.io:1", "10.0.0.1:65535", "[::1]", "[::1]:5000"};
+  static const char *const bad[] = {"",    "https://x", "x/y", "a b",  "*.x",   "a_b.io", ".x",    "x.",
+                                    "x:0", "x:65536",   "x:",  "x:1x", "x:1:2", "[::1",   "::1",   "[::1]:65536",
+                                    "-x",  "x:4294967297", "user@x", "[x]"};
+  for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+    if (!mg_image_is_domain(mg_str_of(good[i]))) fail_msg("%s is one", good[i]);
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    if (mg_image_is_domain(mg_str_of(bad[i]))) fail_msg("%s is none", bad[i]);
+}
+
 static void test_no_memory(void **state) {
   (void)state;
   struct mg_arena arena;
@@ -259,7 +272,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_hub),    cmocka_unit_test(test_domain),  cmocka_unit_test(test_path), cmocka_unit_test(test_tag),
       cmocka_unit_test(test_digest), cmocka_unit_test(test_lengths), cmocka_unit_test(test_nul),
-      cmocka_unit_test(test_no_memory), cmocka_unit_test(test_parts), cmocka_unit_test(test_parts_of_normalised),
+      cmocka_unit_test(test_is_domain), cmocka_unit_test(test_no_memory), cmocka_unit_test(test_parts), cmocka_unit_test(test_parts_of_normalised),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -140,6 +140,20 @@ mg_str mg_image_domain(struct mg_arena *arena, mg_str domain) {
   return mg_str_is(lower, "index.docker.io") ? MG_S("docker.io") : lower;
 }
 
+mg_str mg_image_without_port(mg_str domain) {
+  return mg_str_ends(domain, MG_S(":443")) ? (mg_str){domain.p, domain.n - 4} : domain;
+}
+
+/* In a reference a port is just digits, as runtimes have it. */
+bool mg_image_is_domain(mg_str domain) {
+  mg_str tail = mg_str_from(domain, domain.n && domain.p[0] == '[' ? mg_str_find(domain, ']') : 0);
+  mg_str port = mg_str_from(tail, mg_str_find(tail, ':') + 1);
+  uint32_t number = 0;
+  if (!is_domain(domain)) return false;
+  for (size_t i = 0; i < port.n && number <= UINT16_MAX; i++) number = number * 10 + (uint32_t)(port.p[i] - '0');
+  return !port.n || (number > 0 && number <= UINT16_MAX);
+}
+
 static bool parse_in(struct mg_arena *arena, mg_str reference, bool domain, struct mg_image *ret) {
   if (!parse(reference, domain, ret)) return false;
   ret->domain = mg_image_domain(arena, ret->domain);

@@ -17,5 +17,10 @@ bool mg_image_parse_normalised(struct mg_arena *arena, mg_str reference, struct 
 /* A domain as it is compared: in lower case, and index.docker.io is docker.io. */
 mg_str mg_image_domain(struct mg_arena *arena, mg_str domain);
 
+/* 443 is the port of a domain that names none. */
+mg_str mg_image_without_port(mg_str domain);
+/* A domain, with or without a port, that can be asked: HOST[:PORT]. */
+bool mg_image_is_domain(mg_str domain);
+
 /* "nginx" -> "docker.io/library/nginx:latest"; with a digest the tag goes. What cannot be parsed comes back as it was. */
 mg_str mg_image_normalise(struct mg_arena *arena, mg_str reference);

@@ -1,7 +1,9 @@
 /* Policies, exceptions, tables: what each kind of document says, and where it goes. */
 #include "policy/documents.h"
 
+#include "base/ascii.h"
 #include "base/when.h"
+#include "kube/image.h"
 #include "kube/name.h"
 #include "policy/cases.h"
 
@@ -233,23 +235,58 @@ static void load_exception(struct mg_loader *l, const struct mg_document *d, mg_
 }
 
 /* A Go duration such as 3s or 1m30s, in milliseconds; at most an hour. */
+enum { HOUR_MS = 3600 * 1000 };
 static bool read_duration(struct mg_load *load, const struct mg_field *field, mg_node value, void *dst) {
   mg_str text;
   if (!mg_t_string.read(load, field, value, &text)) return false;
-  if (mg_duration_parse(text, 3600 * 1000, dst) && *(int64_t *)dst > 0) return true;
+  /* What is longer than it may be is read as just that. */
+  if (mg_duration_parse(text, HOUR_MS + 1, dst) && *(int64_t *)dst > 0 && *(int64_t *)dst <= HOUR_MS) return true;
   mg_diag_error(load->diags, value, MG_AT_VALUE, "\"%s\" must be a duration from 1ms to 1h, such as 3s", field->key);
   return false;
 }
 static const struct mg_type t_duration = {.name = "a duration", .read = read_duration, .schema = MG_SCHEMA_STRING};
 
+static bool read_host(struct mg_load *load, const struct mg_field *field, mg_node value, void *dst) {
+  if (!mg_t_string.read(load, field, value, dst)) return false;
+  if (mg_image_is_domain(*(mg_str *)dst)) return true;
+  mg_diag_error(load->diags, value, MG_AT_VALUE, "\"%s\" must be HOST[:PORT], without a scheme or a path, not \"%.*s\"",
+                field->key, MG_FMT(mg_text(value)));
+  return false;
+}
+#define HOST_SCHEMA "{type: string, pattern: '^([A-Za-z0-9-]+([.][A-Za-z0-9-]+)*|\\[[0-9A-Fa-f:]+\\])(:[0-9]+)?$'}"
+static const struct mg_type t_host = {.name = "a string", .read = read_host, .schema = HOST_SCHEMA};
+
+/* OS/ARCHITECTURE, with or without /VARIANT. */
+static bool is_platform(mg_str s) {
+  uint32_t slashes = 0, letters = 0; /* of the word at hand */
+  for (size_t i = 0; i < s.n; i++) {
+    char c = s.p[i];
+    bool slash = c == '/';
+    if (slash ? !letters : !mg_is_lower(c) && !mg_is_digit(c) && c != '_' && c != '.' && c != '-') return false;
+    slashes += slash;
+    letters = slash ? 0 : letters + 1;
+  }
+  return letters && (slashes == 1 || slashes == 2);
+}
+
+static bool read_platform(struct mg_load *load, const struct mg_field *field, mg_node value, void *dst) {
+  if (!mg_t_string.read(load, field, value, dst)) return false;
+  if (is_platform(mg_text(value))) return true;
+  mg_diag_error(load->diags, value, MG_AT_VALUE, "\"%s\" must be OS/ARCHITECTURE[/VARIANT], such as linux/amd64, not \"%.*s\"",
+                field->key, MG_FMT(mg_text(value)));
+  return false;
+}
+static const struct mg_type t_platform = {
+    .name = "a string", .read = read_platform, .schema = "{type: string, pattern: '^[a-z0-9._-]+(/[a-z0-9._-]+){1,2}$'}"};
+
 #define AT(member) offsetof(struct mg_registry_host, member)
 static const struct mg_field registry_fields[] = {
-    {"host", &mg_t_string, AT(host), .required = true, .doc = "Host, and port where it is not 443."},
-    {"mirror", &mg_t_string, AT(mirror), .doc = "Host and port that are asked first."},
+    {"host", &t_host, AT(host), .required = true, .doc = "Host, and port where it is not 443."},
+    {"mirror", &t_host, AT(mirror), .doc = "Host and port that are asked first."},
     {"caFile", &mg_t_string, AT(ca_file), .doc = "PEM of a private authority."},
     {"insecure", &mg_t_bool, AT(insecure), .doc = "TLS without verification, then plain HTTP."},
     {"authFile", &mg_t_string, AT(auth_file), .doc = "A Docker config.json with credentials."},
-    {"platform", &mg_t_string, AT(platform), .doc = "os/architecture that is looked at; the largest of all, if not given."},
+    {"platform", &t_platform, AT(platform), .doc = "os/architecture[/variant] that is looked at; the largest of all, if not given."},
     {"timeout", &t_duration, AT(timeout_ms), .def = "3s", .doc = "Go duration, of one request."},
     MG_FIELDS_END,
 };
@@ -262,8 +299,13 @@ static void load_registry(struct mg_loader *l, const struct mg_document *d, mg_n
   if (!all) return;
   s->registries = all;
   struct mg_registry_host *host = &all[s->registry_count++];
-  *host = (struct mg_registry_host){0};
-  mg_decode(&l->load, registry_fields, "spec", d->spec, host);
+  *host = (struct mg_registry_host){.at = d->spec};
+  if (!mg_decode(&l->load, registry_fields, "spec", d->spec, host)) return;
+  host->host = mg_image_without_port(mg_image_domain(&s->arena, host->host)); /* as it is looked up by */
+  const struct mg_registry_host *other = all;
+  while (other < host && !mg_str_eq(other->host, host->host)) other++;
+  if (other < host && !l->namesake)
+    mg_diag_second(l->load.diags, MG_GET(d->spec, "host"), MG_GET(other->at, "host"), "Registry of %.*s", MG_FMT(host->host));
 }
 
 static void load_test(struct mg_loader *l, const struct mg_document *d, mg_node root) {

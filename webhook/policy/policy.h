@@ -59,6 +59,7 @@ struct mg_registry_host {
   mg_str platform;            /* "": any */
   bool insecure;              /* TLS without verification, then plain HTTP */
   int64_t timeout_ms;         /* of one request; 0: not said */
+  mg_node at;                 /* its document's spec, for messages */
 };
 
 /* Expiring: it ends within fourteen days. */

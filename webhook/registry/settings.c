@@ -10,13 +10,10 @@ static const char *copy(struct mg_arena *arena, const char *z) {
   return z ? mg_arena_dup(arena, mg_str_of(z)).p : NULL;
 }
 
-static mg_str without_port(mg_str domain) {
-  return mg_str_ends(domain, MG_S(":443")) ? (mg_str){domain.p, domain.n - 4} : domain;
-}
-
 static void copy_host(struct mg_arena *arena, struct mg_registry_host *to, const struct mg_registry_host *from) {
   *to = *from;
-  to->host = without_port(mg_image_domain(arena, from->host));
+  to->at = (mg_node){0}; /* the snapshot's */
+  to->host = mg_image_without_port(mg_image_domain(arena, from->host));
   to->mirror = mg_image_domain(arena, from->mirror);
   to->ca_file = mg_arena_dup(arena, from->ca_file);
   to->auth_file = mg_arena_dup(arena, from->auth_file);
@@ -56,7 +53,7 @@ void mg_settings_unref(struct mg_settings *s) {
 }
 
 const struct mg_registry_host *mg_settings_host(const struct mg_settings *s, mg_str domain) {
-  domain = without_port(domain);
+  domain = mg_image_without_port(domain);
   for (uint32_t i = 0; i < s->host_count; i++)
     if (mg_str_eq(s->hosts[i].host, domain)) return &s->hosts[i];
   return NULL;
