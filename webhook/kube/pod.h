@@ -95,6 +95,13 @@ struct mg_pod {
   uint32_t choice_count;
 };
 
+/* A whole object inside another, of a kind that the table knows. */
+struct mg_inner {
+  mg_node object;
+  const struct mg_kind_row *kind;
+  mg_str id; /* tells those of object and oldObject apart, as a template's does */
+};
+
 /* All templates of one object. */
 struct mg_workload {
   mg_node object;
@@ -102,6 +109,8 @@ struct mg_workload {
   mg_str ns;
   struct mg_pod **pods;
   uint32_t pod_count;
+  struct mg_inner *inner; /* however deep: judged, never patched */
+  uint32_t inner_count;
   mg_str malformed; /* "": fine; else what was skipped and why, for a warning */
 };
 
@@ -120,7 +129,8 @@ int mg_pod_read(struct mg_pod *pod);
 /* It has no container at all. */
 bool mg_pod_is_empty(struct mg_pod *pod);
 #define MG_MOST_TEMPLATES 4096
-/* Makes the views of an object of that kind. 0, MG_E_NOMEM, or MG_E_LIMIT: it has more than MG_MOST_TEMPLATES. */
+/* Makes the views of an object of that kind. 0, MG_E_NOMEM, or MG_E_LIMIT: it has more than MG_MOST_TEMPLATES, or as many whole
+ * objects. */
 int mg_workload_view(const struct mg_world *world, struct mg_arena *arena, const struct mg_kind_row *kind, mg_node object,
                      mg_str ns, struct mg_workload **ret);
 /* Reads containers and accelerators again, after an edit of resources. */

@@ -19,6 +19,7 @@ struct all {
   struct mg_workload *workload;
   struct mg_pod *spare; /* of a fragment that was no pod */
   uint32_t cap;
+  size_t inner_cap;
   int error;
 };
 
@@ -290,6 +291,18 @@ static void walk_path(struct walk *w, uint32_t step, mg_node at, mg_str id) {
 
 static void walk_object(struct walk *w, mg_str id);
 
+static void add_inner(struct all *all, const struct mg_inner *inner) {
+  struct mg_workload *workload = all->workload;
+  struct mg_inner *list = NULL;
+  if (workload->inner_count == MG_MOST_TEMPLATES)
+    all->error = MG_E_LIMIT;
+  else if (!(list = mg_arena_room(all->arena, workload->inner, &all->inner_cap, workload->inner_count, sizeof *list)))
+    all->error = MG_E_NOMEM;
+  if (!list) return;
+  workload->inner = list;
+  list[workload->inner_count++] = *inner;
+}
+
 /* What the table does not know is skipped, as it would be by itself. */
 static void add_nested(struct walk *w, mg_node node, mg_str id) {
   const struct mg_nested_row *row = w->row;
@@ -302,6 +315,7 @@ static void add_nested(struct walk *w, mg_node node, mg_str id) {
     malformed(w, node, "nested so deeply that it is looked into");
     return;
   }
+  add_inner(w->all, &(struct mg_inner){node, kind, id});
   struct walk inner = {
       .all = w->all, .object = node, .kind = kind, .outer = w, .count = multiply(w, row->replicas), .depth = w->depth + 1};
   walk_object(&inner, id);

@@ -138,19 +138,21 @@ static const struct {
     {"keda.sh", "ScaledJob"},
 };
 
-/* The owner has been judged; its controller would be at odds with a limit on the Job below it. */
+/* The owner has been judged; its controller would be at odds with a limit on the Job below it. A kind without limits of its own,
+ * or whose Pods alone are patched, hands its jobs down as they are: they are judged, and get their defaults, when they come. */
 static bool is_made(const struct mg_run *run, mg_node object) {
   const struct mg_kind_row *owner = mg_run_owner(run, object);
-  for (size_t i = 0; owner && i < sizeof schedules / sizeof *schedules; i++)
+  if (!owner || !owner->run_policy.at.at || owner->mutate != MG_MUTATE_TEMPLATE) return false;
+  for (size_t i = 0; i < sizeof schedules / sizeof *schedules; i++)
     if (mg_str_is(owner->group, schedules[i].group) && mg_str_is(owner->kind, schedules[i].kind)) return false;
-  return owner;
+  return true;
 }
 
 /* ---- the limits of an object ---- */
 
 struct work {
   struct mg_run *run;
-  const struct mg_workload *workload;
+  const struct mg_inner *on; /* the workload itself, which has no id, or an object inside it */
   enum mg_limit which;
   const struct limit *limit;
   const struct mg_place *place;
@@ -166,7 +168,8 @@ static struct mg_finding finding_of(const struct work *w, const char *what) {
   struct mg_arena *arena = mg_run_arena(w->run);
   return (struct mg_finding){
       .where = mg_where_of(w->place->object, w->place->keys),
-      .subject = mg_arena_printf(arena, "%s %s%.*s", what, mg_limit_words[w->which], MG_FMT(w->place->id)),
+      .subject = mg_arena_printf(arena, "%s %s%.*s%.*s", what, mg_limit_words[w->which], MG_FMT(w->on->id),
+                                 MG_FMT(w->place->id)),
   };
 }
 
@@ -184,7 +187,7 @@ static bool read_number(mg_node n, mg_nano *ret) {
 
 /* What the API server gives a Job that says nothing, which nobody can tell from its author's wish. */
 static bool is_api_default(const struct work *w) {
-  const struct mg_kind_row *kind = w->workload->kind;
+  const struct mg_kind_row *kind = w->on->kind;
   mg_nano n;
   return w->which == MG_LIMIT_BACKOFF && mg_str_is(kind->group, "batch") && mg_str_is(kind->kind, "Job") &&
          read_number(w->place->value, &n) && n == 6;
@@ -193,11 +196,11 @@ static bool is_api_default(const struct work *w) {
 /* What oldObject has is what an earlier policy put there: put back, it changes nothing. */
 static mg_node value_to_set(const struct work *w, uint32_t near) {
   struct mg_arena *arena = mg_run_arena(w->run);
-  struct mg_doc *doc = w->workload->object.doc;
+  struct mg_doc *doc = w->on->object.doc;
   const struct mg_workload *workload = mg_run_old_workload(w->run);
   struct mg_place *before = NULL;
   uint32_t count = 0;
-  if (workload) count = mg_places_find(arena, w->workload->kind->run_policy.limits[w->which], workload->object, &before);
+  if (workload) count = mg_places_find(arena, workload->kind->run_policy.limits[w->which], workload->object, &before);
   const struct mg_place *old = mg_place_of(before, count, w->place->id, near);
   if (old && mg_is(old->value, MG_NUMBER)) return mg_make_copy(doc, old->value);
   return mg_make_text(doc, MG_NUMBER, mg_arena_printf(arena, "%lld", (long long)w->limit->def.value));
@@ -208,7 +211,7 @@ static void want_default(const struct work *w, uint32_t number) {
   const long long def = (long long)w->limit->def.value;
   mg_str name = name_of(w->place);
   if (api && def == 6) return;
-  if ((!mg_missing(w->place->value) && !api) || is_spared(w->workload->kind, w->which, w->place)) return;
+  if ((!mg_missing(w->place->value) && !api) || is_spared(w->on->kind, w->which, w->place)) return;
   struct mg_finding finding = finding_of(w, "default");
   if (mg_run_explains(w->run)) finding.fix = number_fix(w, w->limit->def.value);
   const bool wanted = api ? mg_run_wants(w->run, &finding, "%.*s is 6, as the API server fills it in, the policy wants %lld",
@@ -218,10 +221,10 @@ static void want_default(const struct work *w, uint32_t number) {
 }
 
 static void judge_missing(const struct work *w) {
-  /* A policy that only warns or audits has told of the default instead. */
-  const bool told = w->limit->def.set && mg_run_rule(w->run)->policy->action != MG_ENFORCE &&
-                    w->workload->kind->mutate == MG_MUTATE_TEMPLATE;
-  if (!w->limit->required || told || is_spared(w->workload->kind, w->which, w->place)) return;
+  /* A policy that only warns or audits has told of the default instead; an object inside another gets it when it comes. */
+  const bool has_default = w->limit->def.set && w->on->kind->mutate == MG_MUTATE_TEMPLATE &&
+                           (w->on->id.n || mg_run_rule(w->run)->policy->action != MG_ENFORCE);
+  if (!w->limit->required || has_default || is_spared(w->on->kind, w->which, w->place)) return;
   struct mg_finding finding = finding_of(w, "required");
   const struct mg_opt_int *say = w->limit->def.set ? &w->limit->def : &w->limit->max;
   mg_str name = name_of(w->place);
@@ -236,7 +239,7 @@ static void judge_present(const struct work *w) {
   const bool readable = read_number(w->place->value, &n);
   if (readable && n <= w->limit->max.value) return;
   /* With a budget for each index the API server fills in the largest number there is. */
-  if (readable && n == INT32 && is_spared(w->workload->kind, w->which, w->place)) return;
+  if (readable && n == INT32 && is_spared(w->on->kind, w->which, w->place)) return;
   struct mg_finding finding = finding_of(w, "max");
   finding.fix = number_fix(w, w->limit->max.value);
   finding.measure = (struct mg_measure){readable ? MG_MEASURE_MORE_IS_WORSE : MG_MEASURE_TEXT, shown, n};
@@ -257,14 +260,14 @@ static void at_place(const struct work *w, uint32_t number, bool mutates) {
     judge_present(w);
 }
 
-static void each_limit(struct mg_run *run, const struct params *p, const struct mg_workload *workload, bool mutates) {
-  if (!workload->kind->run_policy.at.at || is_made(run, workload->object)) return;
+static void each_limit(struct mg_run *run, const struct params *p, const struct mg_inner *on, bool mutates) {
+  if (!on->kind->run_policy.at.at) return;
   for (uint32_t i = 0; i < MG_LIMITS; i++) {
     const struct limit *limit = &p->limits[i];
     if (mutates ? !limit->def.set : !limit->max.set && !limit->required) continue;
-    struct work w = {.run = run, .workload = workload, .which = (enum mg_limit)i, .limit = limit};
+    struct work w = {.run = run, .on = on, .which = (enum mg_limit)i, .limit = limit};
     struct mg_place *places;
-    uint32_t count = mg_places_find(mg_run_arena(run), workload->kind->run_policy.limits[i], workload->object, &places);
+    uint32_t count = mg_places_find(mg_run_arena(run), on->kind->run_policy.limits[i], on->object, &places);
     for (uint32_t n = 0; n < count; n++) {
       w.place = &places[n];
       at_place(&w, n, mutates);
@@ -272,12 +275,18 @@ static void each_limit(struct mg_run *run, const struct params *p, const struct 
   }
 }
 
+static void own_limits(struct mg_run *run, const struct params *p, const struct mg_workload *workload, bool mutates) {
+  const struct mg_inner own = {.object = workload->object, .kind = workload->kind};
+  if (!is_made(run, own.object)) each_limit(run, p, &own, mutates);
+}
+
 static void mutate_workload(struct mg_run *run, const void *params, struct mg_workload *workload) {
-  each_limit(run, params, workload, true);
+  own_limits(run, params, workload, true);
 }
 
 static void judge_workload(struct mg_run *run, const void *params, struct mg_workload *workload) {
-  each_limit(run, params, workload, false);
+  own_limits(run, params, workload, false);
+  for (uint32_t i = 0; i < workload->inner_count; i++) each_limit(run, params, &workload->inner[i], false);
 }
 
 /* ---- the restartPolicy of a template ---- */
@@ -298,6 +307,13 @@ static bool runs_once(const struct mg_pod *pod) {
   return bare || (pod->kind->run_policy.at.at && !pod->kind->retried.always);
 }
 
+/* A Pod that a known kind has made is as its template, which was judged or is a service's; what owner an object inside another
+ * names counts for nothing. */
+static bool is_judged_above(const struct mg_run *run, const struct mg_pod *pod) {
+  if (pod->outer.at) return false;
+  return pod->is_pod ? mg_run_owner(run, pod->object) != NULL : is_made(run, pod->object);
+}
+
 /* What says it, or where it is to be said: the kind's own place where there is one. */
 static struct mg_where restart_where(const struct mg_pod *pod, mg_node at) {
   struct mg_steps own = pod->row->restart_policy.path;
@@ -316,7 +332,7 @@ static void judge(struct mg_run *run, const void *params, struct mg_pod *pod) {
     if (group.n && !mg_str_is(group, "batch")) return;
     policy = MG_S("Always");
   }
-  if (is_allowed(p, policy) || is_made(run, pod->object)) return;
+  if (is_allowed(p, policy) || is_judged_above(run, pod)) return;
   all = mg_listed(mg_run_arena(run), p->restart, restart_word);
   struct mg_finding finding = {
       .pod = pod,
@@ -343,7 +359,8 @@ static void cross_check(struct mg_load *load, const struct mg_rule *rule, const 
 const struct mg_rule_type mg_rule_job_limits = {
     .name = "jobLimits",
     .doc = "Writes and judges the limits of jobs where each kind keeps them: deadline, time to live, retries, restartPolicy. "
-           "Services are left alone, and so is what another workload's controller makes.",
+           "Services are left alone, and so is what the controller of another kind with such limits makes. Jobs inside another "
+           "object, such as an AppWrapper, are judged there, and get their defaults when they come by themselves.",
     .fields = fields,
     .params_size = sizeof(struct params),
     .compile = compile,
