@@ -184,10 +184,14 @@ static void policy_words(struct subject *s, const struct mg_policy *policy) {
   inner.e = &e;
   for (uint32_t i = 0; i < s->workload->pod_count; i++)
     applies += template_reason(&inner, policy, s->workload->pods[i], s->workload->pod_count > 1);
-  if (!applies) mg_buf_lit(out, "does not apply\n");
+  const uint8_t result = s->results[policy->index];
+  if (!applies && !s->workload->pod_count && result != MG_RESULT_NO_MATCH)
+    mg_buf_printf(out, "applies to the object: %s\n", mg_policy_result_words[result]);
+  else if (!applies)
+    mg_buf_lit(out, "does not apply\n");
   else
     mg_buf_printf(out, "applies to %u of %u template%s: %s\n", applies, s->workload->pod_count,
-                  s->workload->pod_count == 1 ? "" : "s", mg_policy_result_words[s->results[policy->index]]);
+                  s->workload->pod_count == 1 ? "" : "s", mg_policy_result_words[result]);
   mg_buf_put(out, mg_buf_str(&reasons));
 }
 

@@ -67,6 +67,19 @@ void mg_select_template(const struct mg_eval *eval, const struct mg_policy *poli
   for (uint32_t i = 0; i < policy->exclude.count && ret->matched; i++) apply_exclude(eval, exclude_at(policy, i), pod, ret);
 }
 
+/* A workload may leave its templates to another object, such as a RayJob to a cluster that is there: what is asked of the object
+ * holds all the same. A row that has no place for templates is only there for what its controller makes. */
+static bool holds_without_templates(const struct mg_eval *eval, const struct mg_policy *policy) {
+  const struct mg_workload *workload = eval->workload;
+  const struct mg_context *context = eval->snapshot->context;
+  if (workload->pod_count || !(workload->kind->templates.count + workload->kind->nested.count)) return false;
+  for (uint32_t i = 0; i < policy->exclude.count; i++) {
+    const struct mg_match *m = exclude_at(policy, i);
+    if (!mg_match_needs_template(m) && mg_match_object(m, MG_SENSE_EXCLUDE, &eval->subject, context)) return false;
+  }
+  return !mg_match_needs_template(&policy->match);
+}
+
 enum { SHARED_PODS_MAX = 64 }; /* templates of an object whose selections are kept, so that a hostile one stays small */
 
 static size_t selected_size(const struct mg_eval *eval) {
@@ -125,6 +138,7 @@ static bool exception_covers(const struct mg_exception *e, struct mg_pod *pod, s
 static bool exempts(const struct mg_eval *eval, const struct mg_exception *e, struct mg_pod *pod, struct mg_container *c) {
   if (!mg_match_object(&e->match, MG_SENSE_EXCLUDE, &eval->subject, eval->snapshot->context)) return false;
   if (pod) return exception_covers(e, pod, c);
+  if (!eval->workload->pod_count) return !mg_match_needs_template(&e->match);
   for (uint32_t p = 0; p < eval->workload->pod_count; p++)
     if (exception_covers(e, eval->workload->pods[p], NULL)) return true;
   return false;
@@ -316,9 +330,10 @@ static void mutate_all(struct mg_eval *eval) {
     if (mg_action_of(eval, policy) != MG_ENFORCE) continue;
     struct mg_selected *selected = select_of(eval, policy);
     if (!selected || !selected->object) continue;
+    const bool alone = holds_without_templates(eval, policy);
     for (uint32_t r = 0; r < policy->rule_count; r++) {
       const struct mg_rule *rule = &policy->rules[r];
-      bool any = false;
+      bool any = alone;
       if (!mg_rule_type_mutates(rule->type)) continue;
       for (uint32_t i = 0; i < eval->workload->pod_count; i++) any |= edit_one(eval, policy, rule, selected, i);
       if (any && rule->type->mutate_workload) edit_workload(eval, policy, rule);
@@ -340,10 +355,10 @@ static void judge_every(struct mg_eval *eval) {
     if (!may_start(eval, policy)) return;
     uint8_t *result = &eval->verdict->policy_results[policy->index];
     uint64_t start = start_clock(eval);
-    bool any = false;
     if (mg_lacks_context(eval, policy)) judge_one(eval, policy, policy->context_rule, NULL);
     struct mg_selected *selected = select_of(eval, policy);
     if (!selected || !selected->object) continue;
+    bool any = holds_without_templates(eval, policy);
     for (uint32_t i = 0; i < count; i++) any |= selected_pod(eval, policy, selected, i)->matched;
     if (!any) continue;
     if (*result <= MG_RESULT_MUTATED) *result = MG_RESULT_PASS;

@@ -103,6 +103,7 @@ void mg_index_roles(const struct mg_snapshot *s, const struct mg_workload *workl
   const struct mg_index *index = &s->index;
   uint32_t roles = 0;
   for (uint32_t i = 0; i < workload->pod_count; i++) roles |= 1u << workload->pods[i]->role;
+  if (!workload->pod_count) roles = 1u << MG_ROLE_NONE; /* left are those that are for any */
   for (uint32_t w = 0; w < index->words; w++) {
     mg_bits any = 0;
     for (uint32_t left = roles; left; left &= left - 1) any |= index->by_role[__builtin_ctz(left)][w];

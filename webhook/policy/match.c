@@ -289,6 +289,11 @@ bool mg_match_container(const struct mg_match *m, enum mg_sense sense, struct mg
   return !m->has_images || any(m->images, sense, mg_container_image(pod, c));
 }
 
+bool mg_match_needs_template(const struct mg_match *m) {
+  return m->has_selector || m->annotations.count || m->has_roles || m->accelerators.kind != MG_ACC_ANY ||
+         mg_match_has_containers(m);
+}
+
 /* ---- why not ---- */
 
 /* Where a key keeps what it was given: a block with nothing else says whether that key holds. */

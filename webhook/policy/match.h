@@ -39,6 +39,8 @@ bool mg_match_container(const struct mg_match *match, enum mg_sense sense, struc
 static inline bool mg_match_has_containers(const struct mg_match *match) {
   return match->has_containers || match->has_images;
 }
+/* It has a key of the template or of a container, which holds for nothing where there is no template. */
+bool mg_match_needs_template(const struct mg_match *match);
 
 /* For people who ask why: the first key of the block that does not hold for the object, or, where a pod is given, for the
  * template; NULL where all do. `operations` counts as a key that is always there. */

@@ -70,7 +70,7 @@ static bool may_match(const struct mg_eval *eval, const struct mg_policy *policy
   if (!mg_match_object(&m, MG_SENSE_MATCH, &eval->subject, eval->snapshot->context)) return false;
   for (uint32_t i = 0; i < eval->workload->pod_count; i++)
     if (mg_match_template(&m, MG_SENSE_MATCH, eval->workload->pods[i])) return true;
-  return false;
+  return !eval->workload->pod_count && !mg_match_needs_template(&policy->match);
 }
 
 bool mg_lacks_what_matters(struct mg_eval *eval, const struct mg_policy *policy) {

@@ -17,7 +17,8 @@ struct mg_rule_type {
   /* Asks for edits (mg_run_wants) and makes them. */
   void (*mutate)(struct mg_run *run, const void *params, struct mg_pod *pod);
   void (*judge)(struct mg_run *run, const void *params, struct mg_pod *pod);
-  /* What is outside the templates, and sums over all of them; called once an object if one template matches. */
+  /* What is outside the templates, and sums over all of them; called once an object if one template matches,
+   * or if it has none and only keys of objects are given. */
   void (*mutate_workload)(struct mg_run *run, const void *params, struct mg_workload *workload);
   void (*judge_workload)(struct mg_run *run, const void *params, struct mg_workload *workload);
   /* Checks that need the whole snapshot, such as two rules that contradict each other, or a class that context knows: adds errors

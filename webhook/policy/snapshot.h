@@ -57,5 +57,5 @@ int mg_index_build(struct mg_snapshot *snapshot);
 /* Sets the bit of every policy that can match; `bits` has index.words words. */
 void mg_index_find(const struct mg_snapshot *snapshot, const struct mg_kind_row *kind, enum mg_operation operation, mg_str ns,
                    mg_bits *bits);
-/* Takes out the policies that are for roles which no template has. */
+/* Takes out the policies that are for roles which no template has; without templates, all that are for roles. */
 void mg_index_roles(const struct mg_snapshot *snapshot, const struct mg_workload *workload, mg_bits *bits);

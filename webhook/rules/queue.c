@@ -118,13 +118,19 @@ static bool is_held_by_kueue(const struct params *p, mg_node object) {
   return false;
 }
 
+/* It asks for nothing of its own, and Kueue refuses to queue it. */
+static bool runs_on_a_cluster_that_is_there(const struct mg_workload *workload) {
+  return !workload->pod_count && mg_str_is(workload->kind->group, "ray.io") && mg_str_is(workload->kind->kind, "RayJob");
+}
+
 static const struct queued *queued_of(struct mg_run *run, const struct params *p, const struct mg_workload *workload) {
   mg_node object = workload->object;
   mg_str group, version;
   mg_split_api_version(mg_string(MG_GET(object, "apiVersion")), &group, &version);
   const struct queued *q =
       p->system ? find_queued(p, workload->kind->group, version, workload->kind->kind) : &any_kind;
-  return q && !is_queued_above(run, p, object) && !is_held_by_kueue(p, object) ? q : NULL;
+  if (!q || is_queued_above(run, p, object) || is_held_by_kueue(p, object)) return NULL;
+  return p->system && runs_on_a_cluster_that_is_there(workload) ? NULL : q;
 }
 
 /* ---- judge ---- */
