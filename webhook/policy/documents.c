@@ -187,8 +187,8 @@ static void load_workload_kind(struct mg_loader *l, const struct mg_document *d,
   if (!mg_kind_read(&l->load, d->spec, &row)) return;
   const struct mg_kind_row *other = mg_kind_find(&l->snapshot->kinds, row.group, MG_S(""), row.kind);
   if (other && !other->built_in && !l->namesake)
-    mg_diag_second(l->load.diags, MG_GET(row.at, "kind"), MG_GET(other->at, "kind"), "WorkloadKind of %.*s%s%.*s", MG_FMT(row.kind),
-                   row.group.n ? "." : "", MG_FMT(row.group));
+    mg_diag_second(l->load.diags, MG_GET(row.at, "kind"), MG_GET(other->at, "kind"), "WorkloadKind of %.*s%s%.*s",
+                   MG_FMT(row.kind), row.group.n ? "." : "", MG_FMT(row.group));
   mg_kind_add(&l->snapshot->kinds, l->load.arena, &row);
 }
 
@@ -286,7 +286,8 @@ static const struct mg_field registry_fields[] = {
     {"caFile", &mg_t_string, AT(ca_file), .doc = "PEM of a private authority."},
     {"insecure", &mg_t_bool, AT(insecure), .doc = "TLS without verification, then plain HTTP."},
     {"authFile", &mg_t_string, AT(auth_file), .doc = "A Docker config.json with credentials."},
-    {"platform", &t_platform, AT(platform), .doc = "os/architecture[/variant] that is looked at; the largest of all, if not given."},
+    {"platform", &t_platform, AT(platform),
+     .doc = "os/architecture[/variant] that is looked at; the largest of all, if not given."},
     {"timeout", &t_duration, AT(timeout_ms), .def = "3s", .doc = "Go duration, of one request."},
     MG_FIELDS_END,
 };
@@ -305,7 +306,8 @@ static void load_registry(struct mg_loader *l, const struct mg_document *d, mg_n
   const struct mg_registry_host *other = all;
   while (other < host && !mg_str_eq(other->host, host->host)) other++;
   if (other < host && !l->namesake)
-    mg_diag_second(l->load.diags, MG_GET(d->spec, "host"), MG_GET(other->at, "host"), "Registry of %.*s", MG_FMT(host->host));
+    mg_diag_second(l->load.diags, MG_GET(d->spec, "host"), MG_GET(other->at, "host"), "Registry of %.*s",
+                   MG_FMT(host->host));
 }
 
 static void load_test(struct mg_loader *l, const struct mg_document *d, mg_node root) {
