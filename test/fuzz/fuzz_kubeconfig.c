@@ -26,6 +26,16 @@ static int read(struct mg_kubeconfig *ret, const char *path, const char *context
   return code;
 }
 
+/* Nothing in the clear that could leave this host. */
+static bool is_fit(const char *server) {
+  if (strncmp(server, "https://", 8) == 0) return true;
+  if (strncmp(server, "http://", 7) != 0) return false;
+  const char *host = server + 7;
+  size_t literal = strncmp(host, "[::1]", 5) == 0 ? 5 : 0, n = literal + strcspn(host + literal, ":/");
+  bool address = n > 4 && strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == n;
+  return address || (literal && n == literal) || (n == 9 && strncmp(host, "localhost", n) == 0);
+}
+
 static void check_use(const struct mg_kubeconfig *config) {
   const struct mg_api_options *api = &config->api;
   struct mg_api_place place;
@@ -34,7 +44,7 @@ static void check_use(const struct mg_kubeconfig *config) {
   FUZZ_CHECK(!(api->token && api->token_file), "two tokens");
   int code = mg_api_find(api, &place, &err);
   fuzz_check_clean(mg_str_of(err.text), "an error");
-  if (code == 0) FUZZ_CHECK(strncmp(place.server, "https://", 8) == 0, "the server %s", place.server);
+  if (code == 0) FUZZ_CHECK(is_fit(place.server), "the server %s", place.server);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

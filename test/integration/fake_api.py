@@ -28,7 +28,7 @@ class Connection:
         try:
             self.raw.settimeout(20)
             self.raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.stream = self.api.tls.wrap_socket(self.raw, server_side=True)
+            self.stream = self.api.tls.wrap_socket(self.raw, server_side=True) if self.api.tls else self.raw
             rest = b""
             while not self.api.stopping:
                 head, _, rest = self.read_head(rest).partition(b"\r\n\r\n")
@@ -41,7 +41,7 @@ class Connection:
 
     def read_head(self, rest):
         while b"\r\n\r\n" not in rest and not self.api.stopping:
-            ready = self.stream.pending() or select.select([self.stream], [], [], 0.2)[0]
+            ready = (self.api.tls and self.stream.pending()) or select.select([self.stream], [], [], 0.2)[0]
             if ready:
                 piece = self.stream.recv(65536)
                 if not piece:
@@ -149,6 +149,7 @@ class Api:
         self.listener = self.thread = None
         self.address = "127.0.0.1"
         folder = harness.certificates()
+        # None: plain HTTP, as kubectl proxy
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.load_cert_chain(f"{folder}/tls.crt", f"{folder}/tls.key")
 

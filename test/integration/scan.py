@@ -418,6 +418,22 @@ def proxy():
         expect(one.asked and one.asked[0].startswith(f"CONNECT 127.0.0.1:{api.port} "), one.asked)
 
 
+def plain():
+    """What one writes for kubectl proxy: it has the credentials, and speaks HTTP on this host."""
+    with cluster() as api:
+        api.tls = api.token = None
+        for host in ("127.0.0.1", "localhost"):
+            asked = len(api.heads)
+            server = f"http://{host}:{api.port}"
+            # The names of certificates are none of its business.
+            whole = config(api, user={}, server=server, more={"tls-server-name": "elsewhere.example"})
+            environment = {"http_proxy": "http://127.0.0.1:1"}
+            status, report, err = scan(write("config", whole), env=environment)
+            expect(status == 1 and files(report) == TOP_LEVEL, f"{host}: exit {status}: {err} {report}")
+            heads = api.heads[asked:]
+            expect(heads and all(f"Host: {host}:{api.port}" in head for head in heads), f"{host}: {heads}")
+
+
 def refused(name, change, *wanted):
     """What cannot be done is refused before anybody is asked, with a way out."""
     with cluster() as api:
@@ -450,7 +466,9 @@ REFUSED = [
     ("auth-provider", user(**{"auth-provider": {"name": "gcp"}}), "auth-provider", "kubectl create token"),
     ("impersonation", user(token="PLANTED1", **{"as": "root"}), "as:"),
     ("password", user(username="admin", password="PLANTED2"), "username"),
-    ("no TLS", with_cluster(server="http://127.0.0.1:8001"), "https://"),
+    ("no TLS", with_cluster(server="http://192.0.2.1:8001"), "https://"),
+    ("no TLS, a name that may be another host", with_cluster(server="http://127.0.0.1.example:8001"), "https://"),
+    ("no TLS, by a proxy", with_cluster(server="http://127.0.0.1:8001", proxy_url="http://192.0.2.1:1"), "without a proxy"),
     ("no verification", with_cluster(insecure_skip_tls_verify=True), "insecure-skip-tls-verify", "certificate-authority"),
     ("no server", with_cluster(server=""), "no server"),
     ("no context", without("current-context"), "--kube-context", "here"),
@@ -528,6 +546,7 @@ def main():
             ("KUBECONFIG with several files", by_variable), ("~/.kube/config", at_home), ("--kube-context", other_context),
             ("a pod's service account", service_account), ("client certificate, files", client_certificate, False),
             ("client certificate, inline", client_certificate, True), ("tls-server-name", server_name), ("proxy-url", proxy),
+            ("http:// on this host", plain),
             ("kubeconfigs that cannot be read", unreadable), ("namespaceSelector", context), ("manifests/scan", rights)]:
         TAP.run(name, function, *args)
     for name, change, *wanted in REFUSED:

@@ -341,6 +341,27 @@ static int open_code(const struct mg_api_options *options, const char *needle) {
   return code;
 }
 
+/* What kubectl proxy is asked by; nothing in the clear leaves this host. */
+static void test_loopback(void **state) {
+  static const char *const good[] = {"http://127.0.0.1:8001", "http://127.255.255.254", "http://localhost:1/api-prefix/",
+                                     "http://[::1]:8001",     "http://[::1]",           "https://a"};
+  static const char *const bad[] = {"http://a", "http://", "http://10.0.0.1", "http://127.0.0.1.example",
+                                    "http://localhost.example", "http://127.1", "http://0.0.0.0", "http://[::2]:1", "http://[::1", "http://[::1].example",
+                                    "HTTP://localhost", "http://127.0.0.1@a", "http://u:p@127.0.0.1", "http:///127.0.0.1",
+                                    "http://a/127.0.0.1"};
+  struct mg_api_place place;
+  struct mg_err err = {0};
+  (void)state;
+  for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+    if (mg_api_find(&(struct mg_api_options){.server = good[i], .loopback = true}, &place, &err)) fail_msg("%s", err.text);
+    if (strncmp(place.server, good[i], strlen(place.server)) != 0) fail_msg("%s is %s", good[i], place.server);
+  }
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    assert_int_equal(open_code(&(struct mg_api_options){.server = bad[i], .loopback = true}, "http:// on this host"), MG_E_USAGE);
+  struct mg_api_options proxied = {.server = good[0], .loopback = true, .proxy = "http://10.0.0.1:3128"};
+  assert_int_equal(open_code(&proxied, "without a proxy"), MG_E_USAGE);
+}
+
 static void test_open(void **state) {
   static const char *const bad[] = {"http://a",  "a",         "",           "https://",   "HTTPS://a", "file:///a",
                                     "https://a b", "https://u:p@a", "https://a?b", "https://a#b", "https://a\n"};
@@ -519,6 +540,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(test_request),  TEST(test_token_again), TEST(test_busy),           TEST(test_reply_limit), TEST(test_broken_replies),
       TEST(test_redirect), TEST(test_timeout),     TEST(test_refused),        TEST(test_unknown_server), TEST(test_open),
+      TEST(test_loopback),
       TEST(test_in_cluster), TEST(test_tokens),    TEST(test_json_limits),    TEST(test_json_hostile), TEST(test_objects),
       TEST(test_wiping),
   };

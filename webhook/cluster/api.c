@@ -1,5 +1,6 @@
 #include "cluster/api.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <malloc.h>
@@ -15,6 +16,8 @@
 #define URL_MAX MG_API_SERVER_MAX
 /* No user and password, no query: the path comes behind it. */
 #define URL_BYTES "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]/"
+#define HTTPS "https://"
+#define HTTP "http://"
 #define FILE_MAX MG_API_FILE_MAX
 #define CONNECT_MS 5000L
 #define TIMEOUT_MS 10000
@@ -106,10 +109,43 @@ static int in_cluster(struct mg_api_place *place, const struct mg_api_options *o
   return code < 0 ? code : account_file(place->token_file, options, options->token_file, "token", err);
 }
 
+/* The colon before the port, or `end`: of an IPv6 address, behind its brackets. */
+static const char *port_of(const char *host, const char *end) {
+  const char *from = *host == '[' ? memchr(host, ']', (size_t)(end - host)) : host;
+  const char *colon = from ? memchr(from, ':', (size_t)(end - from)) : NULL;
+  return colon ? colon : end;
+}
+
+static bool is_plain(const char *server) {
+  return strncmp(server, HTTP, sizeof HTTP - 1) == 0;
+}
+
+/* Of http://HOST[:PORT][/PATH]: whether it never leaves this host. Names but the one that curl itself knows may lead anywhere. */
+static bool is_loopback(const char *server) {
+  const char *from = server + sizeof HTTP - 1, *end = from + strcspn(from, "/");
+  struct in_addr address;
+  char host[INET_ADDRSTRLEN];
+  mg_str name = {from, (size_t)(port_of(from, end) - from)};
+  if (mg_str_is(name, "localhost") || mg_str_is(name, "[::1]")) return true;
+  if (name.n >= sizeof host) return false;
+  memcpy(host, name.p, name.n);
+  host[name.n] = '\0';
+  return inet_pton(AF_INET, host, &address) == 1 && ntohl(address.s_addr) >> 24 == 127;
+}
+
+/* A token must not travel in the clear, to a proxy neither. */
+static bool may_ask(const struct mg_api_options *options) {
+  const char *server = options->server;
+  if (strspn(server, URL_BYTES) != strlen(server)) return false;
+  if (is_plain(server)) return options->loopback && !options->proxy && is_loopback(server);
+  return strncmp(server, HTTPS, sizeof HTTPS - 1) == 0 && server[sizeof HTTPS - 1];
+}
+
 static int by_address(struct mg_api_place *place, const struct mg_api_options *options, struct mg_err *err) {
   mg_str server = mg_str_of(options->server);
-  if (!mg_str_starts(server, MG_S("https://")) || server.n == sizeof "https://" - 1 || strspn(server.p, URL_BYTES) != server.n)
-    return mg_err_set(err, MG_E_USAGE, "the server must be https://HOST[:PORT], not \"%.100s\"", options->server);
+  if (!may_ask(options))
+    return mg_err_set(err, MG_E_USAGE, "the server must be https://HOST[:PORT]%s, not \"%.100s\"",
+                      options->loopback ? ", or http:// on this host and without a proxy" : "", options->server);
   while (server.p[server.n - 1] == '/') server.n--;
   if (server.n >= URL_MAX) return mg_err_set(err, MG_E_LIMIT, "the server's address is too long");
   memcpy(place->server, server.p, server.n);
@@ -133,16 +169,9 @@ static int copy_pem(struct pem *to, mg_str from, struct mg_err *err) {
   return 0;
 }
 
-/* The colon before the port, or `end`: of an IPv6 address, behind its brackets. */
-static const char *port_of(const char *host, const char *end) {
-  const char *from = *host == '[' ? memchr(host, ']', (size_t)(end - host)) : host;
-  const char *colon = from ? memchr(from, ':', (size_t)(end - from)) : NULL;
-  return colon ? colon : end;
-}
-
 /* The name goes into the URL, since that is what certificates are held against, and leads to where the server is. */
 static int rename_server(struct mg_api *api, const char *name, struct mg_err *err) {
-  const char *from = api->place.server + sizeof "https://" - 1, *path = strchr(from, '/');
+  const char *from = api->place.server + sizeof HTTPS - 1, *path = strchr(from, '/');
   const char *end = path ? path : from + strlen(from), *colon = port_of(from, end);
   int bare = (int)(colon - from), host = (int)(end - from), digits = colon < end ? (int)(end - colon - 1) : 3;
   const char *number = colon < end ? colon + 1 : "443";
@@ -165,7 +194,7 @@ static int configure_more(struct mg_api *api, const struct mg_api_options *optio
   if (code == 0) code = copy_pem(&api->cert, options->cert_data, err);
   if (code == 0) code = copy_pem(&api->key, options->key_data, err);
   if (code == 0 && options->token) code = mg_token_take(&api->token, options->token, err);
-  if (code == 0 && options->server_name) code = rename_server(api, options->server_name, err);
+  if (code == 0 && options->server_name && !is_plain(api->server)) code = rename_server(api, options->server_name, err);
   return code;
 }
 
@@ -244,7 +273,7 @@ static bool set_pem(CURL *c, CURLoption option, const struct pem *pem) {
 }
 
 static bool set_tls(const struct mg_api *api, CURL *c) {
-  bool good = curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "https") == CURLE_OK;
+  bool good = curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, is_plain(api->server) ? "http" : "https") == CURLE_OK;
   good = good && curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK;
   good = good && curl_easy_setopt(c, CURLOPT_CA_CACHE_TIMEOUT, 0L) == CURLE_OK; /* the file is renewed */
   /* curl 7.88 frees twice what it fails to keep of such a session; the connection is kept anyway. */

@@ -1,5 +1,5 @@
 /* A small client of the API server: one request at a time, replies with a limit, time-outs, no redirects, no proxy but one
- * that is given, nothing but HTTPS. One mg_api belongs to one thread. */
+ * that is given, nothing but HTTPS save on this host. One mg_api belongs to one thread. */
 #pragma once
 #include <jansson.h>
 
@@ -24,6 +24,7 @@ struct mg_api_options {
   mg_str ca_data, cert_data, key_data; /* PEM; empty: none */
   const char *token;       /* NULL: none */
   const char *server_name; /* that its certificate is for; NULL: the server's */
+  bool loopback;           /* the server may be http:// at a loopback address, as kubectl proxy is, if there is no proxy */
   const char *proxy;       /* URL; NULL: none, whatever the environment says */
   size_t body_max;         /* of a reply; 0: MG_API_BODY_MAX */
 };

@@ -204,6 +204,7 @@ static int take_cluster(const struct reading *r, const struct entry *e, struct m
       {"insecure-skip-tls-verify", "the token would go to whoever answers; name its certificate-authority instead"},
   };
   struct mg_api_options *api = &r->to->api;
+  api->loopback = true;
   int code = refuse(e, refusals, sizeof refusals / sizeof *refusals, err);
   if (code == 0) code = text_of(r, e, "server", &api->server, err);
   if (code == 0) code = text_of(r, e, "tls-server-name", &api->server_name, err);
