@@ -381,6 +381,15 @@ mg_str mg_pod_restart_policy(const struct mg_pod *pod, mg_node *ret_at) {
   return pod->row->restart_policy.def;
 }
 
+mg_str mg_pod_priority_class(const struct mg_pod *pod, mg_node *ret_at) {
+  *ret_at = MG_GET(pod->spec, "priorityClassName");
+  if (!mg_string(*ret_at).n && pod->kind->priority_class.set)
+    *ret_at = mg_steps_follow(pod->kind->priority_class, pod->object, NULL, 0);
+  mg_str name = mg_string(*ret_at);
+  if (!name.n) *ret_at = (mg_node){0};
+  return name;
+}
+
 bool mg_pod_is_retried(const struct mg_pod *pod) {
   const struct mg_kind_row *kind = pod->kind;
   mg_node at;

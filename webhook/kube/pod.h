@@ -177,6 +177,9 @@ bool mg_pod_level_limit(const struct mg_pod *pod, mg_str resource, mg_node *ret)
 /* The restartPolicy that its pods get: the kind's own, the template's, the kind's default; "" where none says. *ret_at is the
  * node that says it, or absent. */
 mg_str mg_pod_restart_policy(const struct mg_pod *pod, mg_node *ret_at);
+/* The PriorityClass that its pods get: the template's, else the kind's own; "" where neither says. *ret_at is the node that says
+ * it, or absent. */
+mg_str mg_pod_priority_class(const struct mg_pod *pod, mg_node *ret_at);
 /* A failure of this template's pods is retried (`when` of `tolerations`). */
 bool mg_pod_is_retried(const struct mg_pod *pod);
 

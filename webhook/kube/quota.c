@@ -115,7 +115,8 @@ static bool has_cross_affinity(const struct mg_pod *pod) {
 }
 
 static bool class_holds(const struct mg_pod *pod, mg_str operator, mg_node values) {
-  mg_str name = mg_string(MG_GET(pod->spec, "priorityClassName"));
+  mg_node at;
+  mg_str name = mg_pod_priority_class(pod, &at);
   if (!name.n) name = pod->context->default_class;
   if (mg_str_is(operator, "Exists") || mg_str_is(operator, "DoesNotExist")) return (name.n > 0) == mg_str_is(operator, "Exists");
   bool listed = false;

@@ -240,6 +240,8 @@ const struct mg_field mg_kind_fields[] = {
     {"retried", &t_retried, offsetof(struct mg_kind_row, retried), .doc = "When a failed Pod is made again."},
     {"runPolicy", &t_run_policy, offsetof(struct mg_kind_row, run_policy),
      .doc = "Where job limits live: a path, or {activeDeadlineSeconds, ttlSecondsAfterFinished, backoffLimit: PATH}."},
+    {"priorityClassName", &mg_t_steps, offsetof(struct mg_kind_row, priority_class),
+     .doc = "The kind's own PriorityClass, which Pods get whose template names none."},
     {"scope", &mg_t_enum, offsetof(struct mg_kind_row, scope), scope_words, .def = "Namespaced", .doc = "Namespaced or Cluster."},
     {"nested", &mg_t_list, offsetof(struct mg_kind_row, nested), &nested_item,
      .doc = "Whole objects inside, judged as their own kind and never patched."},

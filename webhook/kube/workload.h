@@ -93,6 +93,7 @@ struct mg_kind_row {
     struct mg_opt_int def;
   } retried;
   struct mg_run_policy run_policy;
+  struct mg_steps priority_class; /* the PriorityClass of templates that name none */
   uint32_t scope;
   struct mg_list nested; /* of struct mg_nested_row */
   uint32_t index; /* in the table */

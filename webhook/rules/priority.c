@@ -19,7 +19,8 @@ struct params {
 
 static const struct mg_field fields[] = {
     {"className", &mg_t_string, offsetof(struct params, class_name),
-     .doc = "PriorityClass to set where a template names none, or the one that is the cluster's default."},
+     .doc = "PriorityClass to set where neither a template nor its kind's own field, such as a Volcano Job's, names one, or one "
+            "that is the cluster's default."},
     {"override", &mg_t_bool, offsetof(struct params, override), .def = "false", .doc = "Replaces any other class too."},
     {"preemptionPolicy", &mg_t_enum, offsetof(struct params, policy), policy_words,
      .doc = "What the class must have, where the context knows it."},
@@ -131,14 +132,21 @@ static mg_str class_to_set(const struct mg_run *run, const struct params *p, con
   return before.n ? before : p->class_name;
 }
 
+/* Of a kind that has a class of its own, that alone may change while it runs: an update that takes it away must not be given one
+ * in the templates, which never had any. */
+static bool had_none(const struct mg_run *run, const struct mg_pod *pod) {
+  const struct mg_pod *old = mg_run_old_pod(run);
+  return pod->kind->priority_class.set && old && !mg_string(mg_get(old->spec, CLASS_NAME)).n;
+}
+
 static void mutate(struct mg_run *run, const void *params, struct mg_pod *pod) {
   const struct params *p = params;
-  mg_node present = mg_get(pod->spec, CLASS_NAME);
-  mg_str now = mg_string(present);
+  mg_node present = mg_get(pod->spec, CLASS_NAME), at;
+  mg_str now = mg_pod_priority_class(pod, &at);
   if (!p->class_name.n || !mg_is(pod->spec, MG_OBJECT) || mg_str_eq(now, p->class_name)) return;
   if (!mg_run_sees_template(run) || !mg_pod_may_set(pod, CLASS_NAME)) return;
   if (!mg_missing(present) && !mg_is(present, MG_STRING)) return;
-  if (!should_set(run, p, pod, now) || !want_class(run, p, pod, now)) return;
+  if (had_none(run, pod) || !should_set(run, p, pod, now) || !want_class(run, p, pod, now)) return;
   mg_str name = class_to_set(run, p, pod);
   mg_node class = find_class(mg_run_context(run), name);
   mg_pod_set_field(pod, mg_run_patch(run), CLASS_NAME, mg_make_text(pod->spec.doc, MG_STRING, name));
@@ -149,9 +157,11 @@ static void mutate(struct mg_run *run, const void *params, struct mg_pod *pod) {
 /* ---- judge ---- */
 
 static struct mg_finding finding_of(struct mg_pod *pod, mg_str subject, mg_str class) {
+  mg_node at;
+  (void)mg_pod_priority_class(pod, &at);
   return (struct mg_finding){
       .pod = pod,
-      .where = MG_WHERE(pod->spec, CLASS_NAME),
+      .where = {.node = at},
       .subject = subject,
       .measure = {.kind = MG_MEASURE_TEXT, .text = class},
   };
@@ -178,7 +188,8 @@ static void judge_policy(struct mg_run *run, const struct params *p, struct mg_p
 }
 
 static void judge(struct mg_run *run, const void *params, struct mg_pod *pod) {
-  mg_str name = mg_string(mg_get(pod->spec, CLASS_NAME));
+  mg_node at;
+  mg_str name = mg_pod_priority_class(pod, &at);
   if (!name.n || !mg_run_sees_template(run)) return;
   judge_allowed(run, params, pod, name);
   judge_policy(run, params, pod, name);
