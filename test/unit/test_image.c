@@ -272,7 +272,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_hub),    cmocka_unit_test(test_domain),  cmocka_unit_test(test_path), cmocka_unit_test(test_tag),
       cmocka_unit_test(test_digest), cmocka_unit_test(test_lengths), cmocka_unit_test(test_nul),
-      cmocka_unit_test(test_is_domain), cmocka_unit_test(test_no_memory), cmocka_unit_test(test_parts), cmocka_unit_test(test_parts_of_normalised),
+      cmocka_unit_test(test_is_domain), cmocka_unit_test(test_no_memory), cmocka_unit_test(test_parts),
+      cmocka_unit_test(test_parts_of_normalised),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
