@@ -346,9 +346,9 @@ static void test_loopback(void **state) {
   static const char *const good[] = {"http://127.0.0.1:8001", "http://127.255.255.254", "http://localhost:1/api-prefix/",
                                      "http://[::1]:8001",     "http://[::1]",           "https://a"};
   static const char *const bad[] = {"http://a", "http://", "http://10.0.0.1", "http://127.0.0.1.example",
-                                    "http://localhost.example", "http://127.1", "http://0.0.0.0", "http://[::2]:1", "http://[::1",
-                                    "http://[::1].example", "HTTP://localhost", "http://127.0.0.1@a", "http://u:p@127.0.0.1", "http:///127.0.0.1",
-                                    "http://a/127.0.0.1"};
+                                    "http://localhost.example", "http://127.1", "http://0.0.0.0", "http://[::2]:1",
+                                    "http://[::1", "http://[::1].example", "HTTP://localhost", "http://127.0.0.1@a",
+                                    "http://u:p@127.0.0.1", "http:///127.0.0.1", "http://a/127.0.0.1"};
   struct mg_api_place place;
   struct mg_err err = {0};
   (void)state;
