@@ -7,6 +7,7 @@ static inline int mg_promised(int returned, int promised) {
   return promised;
 }
 #define mg_err_set(err, code, ...) mg_promised((mg_err_set)((err), (code), __VA_ARGS__), (code))
+#define mg_err_nomem(err) mg_promised((mg_err_nomem)(err), MG_E_NOMEM)
 #define mg_err_wrap(err, ...) mg_promised((mg_err_wrap)((err), __VA_ARGS__), MG_E_INVALID)
 
 static inline size_t mg_promised_place(mg_str s, char byte) {
