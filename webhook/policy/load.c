@@ -300,7 +300,8 @@ int mg_snapshot_new_beside(struct mg_snapshot **ret, struct mg_snapshot *tables,
   atomic_init(&s->refs, 1);
   s->content = content_of(sources, count);
   mg_arena_init(&s->arena, SNAPSHOT_ARENA, 0);
-  struct loader l = {.to = {s, {.diags = diags, .arena = &s->arena, .owner = &s->patterns}, types}};
+  struct mg_load load = {.diags = diags, .arena = &s->arena, .owner = &s->patterns};
+  struct loader l = {.to = {.snapshot = s, .load = load, .types = types}};
   l.end = &l.first;
   if (tables) take_tables(s, tables);
   else take_built_in(&l);
