@@ -154,24 +154,34 @@ static void malformed(struct walk *w, mg_node at, const char *wanted) {
   workload->malformed = mg_arena_printf(w->all->arena, "%.*s is not %s; what is under it was not judged", MG_FMT(path), wanted);
 }
 
+/* Of what is there. */
+static mg_node check_shape(struct walk *w, mg_node object, mg_str key, enum mg_kind kind) {
+  mg_node field = mg_get(object, key);
+  if (!mg_missing(field) && !mg_is(field, kind)) malformed(w, field, kind == MG_ARRAY ? "a list" : "an object");
+  return mg_as(field, kind);
+}
+
+static void check_container(struct walk *w, mg_node container) {
+  if (!mg_is(container, MG_OBJECT)) {
+    malformed(w, container, "an object");
+    return;
+  }
+  mg_node resources = check_shape(w, container, MG_S("resources"), MG_OBJECT);
+  check_shape(w, resources, MG_S("limits"), MG_OBJECT);
+  check_shape(w, resources, MG_S("requests"), MG_OBJECT);
+  check_shape(w, container, MG_S("env"), MG_ARRAY);
+  check_shape(w, container, MG_S("volumeMounts"), MG_ARRAY);
+}
+
 /* Shapes that the API server will refuse; rules leave them alone. */
 static void check_shapes(struct walk *w, const struct mg_pod *pod) {
-  static const struct {
-    const char *name;
-    enum mg_kind kind;
-    bool objects; /* its items are objects */
-  } shapes[] = {
-      {"containers", MG_ARRAY, true},   {"initContainers", MG_ARRAY, true}, {"ephemeralContainers", MG_ARRAY, true},
-      {"tolerations", MG_ARRAY, false}, {"volumes", MG_ARRAY, false},       {"nodeSelector", MG_OBJECT, false},
-  };
-  for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-    mg_node field = mg_get(pod->spec, mg_str_of(shapes[i].name));
-    if (!mg_missing(field) && !mg_is(field, shapes[i].kind))
-      malformed(w, field, shapes[i].kind == MG_ARRAY ? "a list" : "an object");
-    if (!shapes[i].objects || !mg_is(field, MG_ARRAY)) continue;
-    for (mg_node n = mg_first(field); n.at; n = mg_next(n))
-      if (!mg_is(n, MG_OBJECT)) malformed(w, n, "an object");
-  }
+  static const mg_str lists[] = {{"containers", 10}, {"initContainers", 14}, {"ephemeralContainers", 19}};
+  for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+    for (mg_node n = mg_first(check_shape(w, pod->spec, lists[i], MG_ARRAY)); n.at; n = mg_next(n)) check_container(w, n);
+  check_shape(w, pod->spec, MG_S("tolerations"), MG_ARRAY);
+  check_shape(w, pod->spec, MG_S("topologySpreadConstraints"), MG_ARRAY);
+  check_shape(w, pod->spec, MG_S("volumes"), MG_ARRAY);
+  check_shape(w, pod->spec, MG_S("nodeSelector"), MG_OBJECT);
 }
 
 /* Room for one more; false, and an error, where there is none. */
