@@ -60,6 +60,7 @@ void mg_context_identify(struct mg_context_object *o, enum mg_context_kind kind,
   o->object = object;
   o->name = mg_string(MG_GET(meta, "name"));
   if (!rows[kind].cluster_scoped) o->ns = mg_string(MG_GET(meta, "namespace"));
+  if (!rows[kind].cluster_scoped && !o->ns.n) o->ns = MG_S("default"); /* of a file: where kubectl would put it */
   o->hash = hash_of(o->ns, o->name);
 }
 
