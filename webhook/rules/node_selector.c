@@ -123,9 +123,21 @@ static mg_str value_to_set(const struct mg_run *run, const struct mg_pair *want)
   return before.p ? before : want->value;
 }
 
+/* Of two values that one rule has for a key, the first holds. */
+static bool is_first(const struct params *p, const struct mg_pod *pod, const struct mg_pair *pair) {
+  const struct mg_list *labels;
+  uint32_t state = 0;
+  while ((labels = next_labels(p, pod, &state)))
+    for (uint32_t i = 0; i < labels->count; i++) {
+      const struct mg_pair *at = &MG_LIST_AT(*labels, struct mg_pair, i);
+      if (mg_str_eq(at->key, pair->key)) return at == pair;
+    }
+  return false;
+}
+
 static void want_label(struct mg_run *run, const struct params *p, struct mg_pod *pod, mg_node present,
                        const struct mg_pair *want) {
-  if (mg_get_key(present, want->key).at) return;
+  if (mg_get_key(present, want->key).at || !is_first(p, pod, want)) return;
   if (p->respect_affinity && mg_pod_affinity_names(pod, want->key)) return;
   struct mg_finding finding = finding_of(run, pod, want);
   if (mg_run_wants(run, &finding, "no %.*s in nodeSelector, the policy wants \"%.*s\"", MG_FMT(want->key), MG_FMT(want->value)))
@@ -165,18 +177,6 @@ static void judge_label(struct mg_run *run, const struct params *p, struct mg_po
   finding.measure.text = value;
   mg_run_violation(run, &finding, "nodeSelector %.*s is \"%.*s\", the policy wants \"%.*s\"", MG_FMT(want->key), MG_FMT(value),
                    MG_FMT(want->value));
-}
-
-/* Of two values that one rule has for a key, the first holds. */
-static bool is_first(const struct params *p, const struct mg_pod *pod, const struct mg_pair *pair) {
-  const struct mg_list *labels;
-  uint32_t state = 0;
-  while ((labels = next_labels(p, pod, &state)))
-    for (uint32_t i = 0; i < labels->count; i++) {
-      const struct mg_pair *at = &MG_LIST_AT(*labels, struct mg_pair, i);
-      if (mg_str_eq(at->key, pair->key)) return at == pair;
-    }
-  return false;
 }
 
 static void judge(struct mg_run *run, const void *params, struct mg_pod *pod) {
