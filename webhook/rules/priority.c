@@ -124,11 +124,11 @@ static bool want_class(struct mg_run *run, const struct params *p, struct mg_pod
                       MG_FMT(p->class_name));
 }
 
-/* A Pod or Job keeps its class for life: what oldObject has, of an earlier policy, is put back as it was. */
+/* What oldObject has, of an earlier policy, is put back as it was; a Pod or Job keeps its class for life. */
 static mg_str class_to_set(const struct mg_run *run, const struct params *p, const struct mg_pod *pod) {
   const struct mg_pod *old = mg_run_old_pod(run);
-  bool fixed = pod->is_pod || (mg_str_is(pod->kind->group, "batch") && mg_str_is(pod->kind->kind, "Job"));
-  mg_str before = old && fixed ? mg_string(mg_get(old->spec, CLASS_NAME)) : (mg_str){0};
+  bool keep = !p->override || pod->is_pod || (mg_str_is(pod->kind->group, "batch") && mg_str_is(pod->kind->kind, "Job"));
+  mg_str before = old && keep ? mg_string(mg_get(old->spec, CLASS_NAME)) : (mg_str){0};
   return before.n ? before : p->class_name;
 }
 
