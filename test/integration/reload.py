@@ -26,6 +26,12 @@ spec:
   rules:
   - gpuLimits: {signals: [], require: [memory]}
 """
+RANGE = """---
+apiVersion: v1
+kind: LimitRange
+metadata: {name: devices, namespace: other}
+spec: {limits: [{type: Container, max: {nvidia.com/gpu: 4}}]}
+"""
 
 
 class Place:
@@ -111,6 +117,18 @@ def policies_change(server):
 def hangup(server):
     server.process.send_signal(signal.SIGHUP)
     server.wait_for("generation 4\n")
+
+
+def warnings_and_errors(server):
+    """What is odd is told in the log where it is loaded, and does not stand before what is wrong."""
+    server.policy("enforce", POLICY + RANGE)
+    server.wait_for("generation 5\n")
+    expect('"level":"warn"' in server.logged() and "this maximum gives" in server.logged(), server.logged())
+    for wrong in ("actions: a", "acton: a"):
+        server.policy("enforce", (POLICY + RANGE).replace("action: ACTION", wrong))
+        server.wait_for(f'unknown key "{wrong[:-3]}"')
+    server.policy("enforce")
+    server.wait_for("generation 6\n")
 
 
 def certificate_errors(server):
@@ -223,7 +241,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="mlgate-reload-") as folder:
         try:
             with Reloading(f"{folder}/a", ["--poll", "3600"]) as server:
-                for test in (policies_change, hangup, certificate_errors, rotation_under_load):
+                for test in (policies_change, hangup, warnings_and_errors, certificate_errors, rotation_under_load):
                     tap.run(test.__name__.replace("_", " "), test, server)
         except harness.Mismatch as wrong:
             tap.result("the server starts", str(wrong))

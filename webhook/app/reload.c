@@ -36,6 +36,7 @@ struct set {
 struct staged {
   struct mg_snapshot *snapshot;
   struct mg_credentials *credentials;
+  struct mg_buf said; /* errors and warnings of policies, as they are printed */
   struct mg_err err;
 };
 
@@ -121,21 +122,30 @@ static void look_at_credentials(struct mg_reload *reload, uint64_t *hash) {
 
 /* ---- staging ---- */
 
-/* The first line that is no warning; all of them would not fit into a line of the log. */
+/* The next line that tells of something, which the lines of a source behind it do not. */
+static mg_str next_told(mg_str *rest) {
+  mg_str line = {0};
+  while (rest->n && (!line.n || line.p[0] == ' ')) line = mg_str_cut(rest, '\n');
+  return line.n && line.p[0] != ' ' ? line : (mg_str){0};
+}
+
+static bool is_warning(mg_str line) {
+  return mg_str_starts(line, MG_S("warning: ")) || mg_str_has(line, MG_S(": warning: "));
+}
+
+/* The first error; all of them would not fit into a line of the log. */
 static int policy_error(struct mg_buf *said, int code, struct mg_err *err) {
-  for (mg_str rest = mg_buf_str(said); rest.n;) {
-    mg_str line = mg_str_cut(&rest, '\n');
-    if (line.n && !mg_str_starts(line, MG_S("warning: "))) return mg_err_set(err, code, "%.*s", MG_FMT(line));
-  }
+  mg_str rest = mg_buf_str(said), line;
+  while ((line = next_told(&rest)).n)
+    if (!is_warning(line)) return mg_err_set(err, code, "%.*s", MG_FMT(line));
   return mg_err_set(err, code, "cannot be read");
 }
 
 static int stage_policies(struct mg_reload *reload, struct staged *staged) {
   __attribute__((cleanup(mg_policy_sources_fini))) struct mg_policy_sources sources = {0};
-  MG_BUF_AUTO said;
-  mg_buf_init(&said, NULL, SAID_MAX);
-  int code = mg_load_policies_into(&reload->options.policies, &sources, &said, &staged->snapshot);
-  if (code < 0) return policy_error(&said, code, &staged->err);
+  mg_buf_init(&staged->said, NULL, SAID_MAX);
+  int code = mg_load_policies_into(&reload->options.policies, &sources, &staged->said, &staged->snapshot);
+  if (code < 0) return policy_error(&staged->said, code, &staged->err);
   if (reload->options.dry_run) mg_snapshot_set_dry_run(staged->snapshot);
   return reload->sandbox ? mg_confine_fits(reload->sandbox, staged->snapshot, &staged->err) : 0;
 }
@@ -168,6 +178,7 @@ static int use_credentials(struct mg_reload *reload, struct staged *staged) {
 static void staged_fini(struct staged *staged) {
   if (staged->snapshot) mg_snapshot_unref(staged->snapshot);
   mg_credentials_unref(staged->credentials);
+  mg_buf_fini(&staged->said);
   *staged = (struct staged){0};
 }
 
@@ -200,6 +211,17 @@ static void log_reload(struct mg_reload *reload, enum mg_log_level level, const 
   mg_log_str(&line, "content", mg_str_of(content));
   if (error) mg_log_str(&line, "error", mg_str_of(error));
   mg_log_end(&line);
+}
+
+/* What is loaded for all its oddities. */
+static void log_warnings(const struct mg_buf *said) {
+  mg_str rest = mg_buf_str(said), told;
+  while ((told = next_told(&rest)).n) {
+    struct mg_log_line line;
+    mg_log_begin(&line, MG_LOG_WARN, "policies");
+    mg_log_str(&line, "warning", told);
+    mg_log_end(&line);
+  }
 }
 
 /* An error that was there already is counted and not told again. */
@@ -247,6 +269,7 @@ static void attempt(struct mg_reload *reload, enum set_id id, bool poked) {
   if (same && !reload->sets[id].failed) return;
   if (code == 0 && !same) code = kinds[id].use(reload, &staged);
   finish(reload, id, code, &staged.err);
+  if (code == 0 && !same) log_warnings(&staged.said);
 }
 
 /* Once. */
