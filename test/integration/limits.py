@@ -130,7 +130,9 @@ def signal_at_start(ms):
     try:
         end = time.monotonic() + 20
         while not holds_signals(process):
-            expect(process.poll() is None and time.monotonic() < end, "signals are not held")
+            if process.poll() is not None:
+                raise harness.Mismatch(f"exit {process.returncode}: {process.stderr.read().decode()}")
+            expect(time.monotonic() < end, "signals are not held")
         time.sleep(ms / 1000)
         process.send_signal(signal.SIGTERM)
         status, took = end_of(process, 30)
