@@ -129,7 +129,8 @@ def reasons(work):
     result("the decision", out.endswith("  denied; 0 edits\n"), out[-80:])
     same = run("explain", "object", "--policies", policies, "--user", "alice", object_file)[1]
     result("`explain object FILE` is the same", same == out)
-    object_file.write_text("apiVersion: ray.io/v1\nkind: RayJob\nmetadata: {name: x, namespace: ml-a}\nspec: {clusterSelector: {a: b}}\n")
+    object_file.write_text("apiVersion: ray.io/v1\nkind: RayJob\nmetadata: {name: x, namespace: ml-a}\n"
+                           "spec: {clusterSelector: {a: b}}\n")
     out = run("explain", "--policies", policies, object_file)[1]
     result("an object without templates", "all (enforce): applies to the object: pass" in out, out)
     result("and what is for templates", "accelerators (enforce): does not apply" in out, out)
