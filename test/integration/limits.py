@@ -4,7 +4,6 @@ that stood still."""
 import http.client
 import json
 import os
-import re
 import resource
 import signal
 import socket
@@ -117,10 +116,11 @@ def second_signal():
 
 
 def holds_signals(process):
-    """As serve does first of all; before that the linker is at work, for as long as the machine likes."""
+    """As serve does first of all, before it has threads; before that the linker is at work, for as long as the machine likes. A
+    thread that waits for a signal does not block it meanwhile, so that a late look goes by the threads."""
     with open(f"/proc/{process.pid}/status", encoding="ascii") as file:
-        blocked = re.search(r"^SigBlk:\s*([0-9a-f]+)$", file.read(), re.M).group(1)
-    return int(blocked, 16) >> (signal.SIGTERM - 1) & 1
+        said = dict(line.split(":", 1) for line in file)
+    return int(said["SigBlk"], 16) >> (signal.SIGTERM - 1) & 1 or int(said["Threads"]) > 1
 
 
 def signal_at_start(ms):
