@@ -49,7 +49,7 @@ LD_release = $(HARDEN_LD)
 LD_asan = -fsanitize=address,undefined -fno-sanitize-recover=all -pie
 LD_coverage = --coverage -pie
 LD_tsan = -fsanitize=thread -pie
-LD_fuzz = -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -pie
+LD_fuzz = -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -pie -Wl,--wrap=getrandom
 
 PACKAGES := libmicrohttpd openssl jansson yaml-0.1 libpcre2-8 libcurl zlib libzstd gnutls
 LIBS = $(eval LIBS := $(shell pkg-config --libs $(PACKAGES)))$(LIBS)

@@ -15,6 +15,9 @@
 #define ARENAS 4
 #define ARENA_MAX ((size_t)64 << 20)
 
+/* Linked with --wrap=getrandom: the hashes of two runs are the same, and so are the ways that inputs take. */
+ssize_t __wrap_getrandom(void *bytes, size_t n, unsigned flags);
+
 static FILE *deaf; /* standard error, while it is listened to */
 
 void fuzz_fail(const char *file, int line, const char *format, ...) {
@@ -26,6 +29,12 @@ void fuzz_fail(const char *file, int line, const char *format, ...) {
   fputc('\n', stderr);
   va_end(args);
   abort();
+}
+
+ssize_t __wrap_getrandom(void *bytes, size_t n, unsigned flags) {
+  (void)flags;
+  memset(bytes, 0x5a, n);
+  return (ssize_t)n;
 }
 
 struct mg_arena *fuzz_arena(unsigned number) {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # run.sh SECONDS [TARGET]...   runs targets of fuzzing (default: all), so long each, and says how many inputs each has tried.
 # JOBS: how many at a time. CORPUS: folders of further manifests, which seeds are made of. KEEP=1: with the seeds of the last
-# time. SEED=N: the same inputs, as far as the time goes, in every run that begins with nothing learnt (0: others each time).
+# time. SEED=N: the same inputs, as far as the time goes, in every run of a commit, on every machine; so nothing is learnt or kept.
 # What is found lies in build/fuzz/found; what the fuzzer has learnt stays in build/fuzz/corpus for the next time.
 # build/fuzz/ledger gets a line "TARGET SECONDS INPUTS" of each run that finds nothing, seconds of CPU; its sums are told at the
 # end, so that a target may get its time in pieces.
@@ -47,6 +47,10 @@ declare -A longest=([json]=1024 [quantity]=96 [image]=320 [pattern]=256 [selecto
 # Where an input has so many features that libFuzzer would spend a third of the time weighing them.
 declare -A weigh=([cases]=0 [check]=0 [fix]=0 [policy]=0 [review]=0)
 
+# Addresses are among what libFuzzer learns.
+fixed=()
+if [ -n "${SEED:-}" ] && setarch --addr-no-randomize true 2>/dev/null; then fixed=(setarch --addr-no-randomize); fi
+
 read -r -a corpus <<<"${CORPUS:-}"
 if [ -z "${KEEP:-}" ]; then
   rm -rf "$build/seeds"
@@ -57,14 +61,18 @@ touch "$build/ledger"
 
 one() { # TARGET
   local name=$1 status=0 log="$build/log/$1" dict=()
-  local folders=("$build/corpus/$name" "$build/seeds/$name" "test/fuzz/regress/$name")
-  mkdir -p "${folders[@]:0:2}"
-  [ ! -d "${folders[2]}" ] && unset 'folders[2]'
+  local inputs=("$build/corpus/$name" "$build/seeds/$name" "test/fuzz/regress/$name")
+  mkdir -p "${inputs[@]:0:2}"
+  [ ! -d "${inputs[2]}" ] && unset 'inputs[2]'
+  if [ -n "${SEED:-}" ]; then
+    find "${inputs[@]:1}" -type f | LC_ALL=C sort | paste -sd , >"$log.inputs"
+    inputs=("-seed_inputs=@$log.inputs")
+  fi
   [ ! -e "$build/seeds/$name.dict" ] || dict=("-dict=$build/seeds/$name.dict")
   local TIMEFORMAT='cpu: %U %S'
   local options=("-seed=${SEED:-0}" "-max_total_time=$seconds" "-max_len=${longest[$name]:-4096}" -timeout=10 -rss_limit_mb=3000
     "-entropic=${weigh[$name]:-1}" -print_final_stats=1 "-artifact_prefix=$build/found/$name-")
-  { time nice -n "${NICE:-10}" "$build/fuzz/fuzz_$name" "${options[@]}" "${dict[@]}" "${folders[@]}" </dev/null; } >"$log" 2>&1 || status=$?
+  { time nice -n "${NICE:-10}" "${fixed[@]}" "$build/fuzz/fuzz_$name" "${options[@]}" "${dict[@]}" "${inputs[@]}" </dev/null; } >"$log" 2>&1 || status=$?
   awk -v name="$name" -v status="$status" -v ledger="$build/ledger" '
     /number_of_executed_units/ { runs = $2 }
     /new_units_added/ { units = $2 }
