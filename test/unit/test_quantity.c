@@ -382,6 +382,11 @@ static void message_is_short(void **state) {
   struct mg_err err;
   assert_int_equal(mg_quantity_parse((mg_str){text, sizeof text}, &q, &err), MG_E_SYNTAX);
   assert_true(strlen(err.text) < 100);
+  for (size_t i = 1; i < sizeof text; i++) text[i] = i % 2 ? (char)0xC3 : (char)0xA9; /* é from 1 on: byte 64 is within one */
+  assert_int_equal(mg_quantity_parse((mg_str){text, sizeof text}, &q, &err), MG_E_SYNTAX);
+  const char *last = strstr(err.text, "…");
+  assert_non_null(last);
+  assert_int_equal(last[-1] & 0xC0, 0x80);
 }
 
 static void products(void **state) {

@@ -366,7 +366,7 @@ int mg_yaml_resolve(struct mg_arena *arena, mg_str value, const char *tag, bool 
   if (want == WANT_BINARY) return resolve_binary(arena, value, ret, err);
   if (resolve_plain(arena, value, ret)) return mg_err_nomem(err);
   if (!meets(want, ret, value)) {
-    mg_str shown = {value.p, value.n < SHOWN_MAX ? value.n : SHOWN_MAX};
+    mg_str shown = mg_utf8_first(value, SHOWN_MAX);
     return mg_err_set(err, MG_E_INVALID, "\"%.*s\" is no !!%s", MG_FMT(shown), tag + YAML_ORG.n);
   }
   if (want != WANT_FLOAT || ret->real || !set_float(arena, (mg_str){0}, ret->number, ret)) return 0;

@@ -1,6 +1,7 @@
 #include "kube/quantity.h"
 
 #include "base/ascii.h"
+#include "base/utf8.h"
 
 #define TEXT_MAX 256 /* bytes of input, white space included */
 #define SHOWN 64     /* bytes of it in a message */
@@ -176,7 +177,7 @@ static mg_nano binary_value(const struct parts *parts) {
 }
 
 static int fail(mg_str text, int code, struct mg_err *err) {
-  mg_str shown = {text.p, text.n < SHOWN ? text.n : SHOWN};
+  mg_str shown = mg_utf8_first(text, SHOWN);
   const char *more = text.n > SHOWN ? "…" : "";
   if (code == MG_E_LIMIT) return mg_err_set(err, code, "quantity \"%.*s%s\" is out of range, ±10^29", MG_FMT(shown), more);
   return mg_err_set(err, code, "\"%.*s%s\" is not a quantity", MG_FMT(shown), more);

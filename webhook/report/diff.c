@@ -1,6 +1,7 @@
 #include "report/diff.h"
 
 #include "base/ascii.h"
+#include "base/utf8.h"
 #include "doc/json.h"
 #include "doc/yaml_write.h"
 #include "report/place.h"
@@ -89,9 +90,10 @@ static void lines(struct mg_buf *to, char sign, size_t indent, mg_str text) {
 }
 
 static void cut_line(struct mg_buf *to, char sign, mg_str line) {
+  mg_str shown = mg_utf8_first(line, LINE_MAX_SHOWN);
   mg_buf_byte(to, sign);
-  mg_buf_put(to, (mg_str){line.p, line.n < LINE_MAX_SHOWN ? line.n : LINE_MAX_SHOWN});
-  if (line.n >= LINE_MAX_SHOWN) mg_buf_lit(to, " …");
+  mg_buf_put(to, shown);
+  if (shown.n < line.n) mg_buf_lit(to, " …");
   mg_buf_byte(to, '\n');
 }
 
