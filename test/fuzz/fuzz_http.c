@@ -4,6 +4,7 @@
 #define _GNU_SOURCE /* memmem */
 #endif
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -87,6 +88,11 @@ struct client {
   char answers[ROOM];
 };
 
+/* libFuzzer's clock rings within a call. */
+static bool is_interrupted(ssize_t code) {
+  return code < 0 && errno == EINTR;
+}
+
 static void dial(struct client *c, bool secure) {
   struct timeval wait = {.tv_sec = 5};
   uint16_t port = secure ? mg_http_port_tls(server) : mg_http_port_plain(server);
@@ -100,7 +106,14 @@ static void dial(struct client *c, bool secure) {
   if (!secure) return;
   c->ssl = SSL_new(tls);
   SSL_set_fd(c->ssl, c->fd);
-  FUZZ_CHECK(SSL_connect(c->ssl) == 1, "no handshake");
+  int code, fault;
+  do {
+    errno = 0;
+    code = SSL_connect(c->ssl);
+    fault = errno;
+  } while (is_interrupted(code));
+  FUZZ_CHECK(code == 1, "no handshake: SSL error %d, %s; %s", SSL_get_error(c->ssl, code),
+             ERR_reason_error_string(ERR_peek_error()), strerror(fault));
 }
 
 static void hang_up(struct client *c) {
@@ -113,18 +126,20 @@ static void hang_up(struct client *c) {
  * on a connection that is half closed, until nothing has come for a moment. */
 static void talk(struct client *c, mg_str bytes) {
   struct timeval moment = {.tv_usec = 2000};
-  ssize_t n = 1;
   if (c->ssl) {
     if (bytes.n) SSL_write(c->ssl, bytes.p, (int)bytes.n);
     SSL_shutdown(c->ssl);
-  } else if (bytes.n) {
-    n = send(c->fd, bytes.p, bytes.n, MSG_NOSIGNAL);
+    shutdown(c->fd, SHUT_WR);
+  } else {
+    if (bytes.n) send(c->fd, bytes.p, bytes.n, MSG_NOSIGNAL);
+    setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &moment, sizeof moment);
   }
-  if (c->ssl) shutdown(c->fd, SHUT_WR);
-  else setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &moment, sizeof moment);
-  while (c->n < sizeof c->answers && (n = c->ssl ? SSL_read(c->ssl, c->answers + c->n, (int)(sizeof c->answers - c->n))
-                                                 : recv(c->fd, c->answers + c->n, sizeof c->answers - c->n, 0)) > 0)
-    c->n += (size_t)n;
+  for (ssize_t n = 1; n > 0 || is_interrupted(n);) {
+    size_t room = sizeof c->answers - c->n;
+    errno = 0;
+    n = c->ssl ? SSL_read(c->ssl, c->answers + c->n, (int)room) : recv(c->fd, c->answers + c->n, room, 0);
+    if (n > 0) c->n += (size_t)n;
+  }
 }
 
 /* The length of the body behind a head, or SIZE_MAX where the head does not say it. */
