@@ -219,7 +219,10 @@ def exits():
             (["good.json", "--run", "t/den*"], 0), (["bad.json", "--run", "den*", "good.json"], 0),
             (["good.json", "--run", "[z"], 2),
             (["good.json", "--policies", "nowhere"], 2), (["good.json", "--format", "tap"], 2),
-            (["good.json", "--format", "text", "--format", "json"], 2), (["good.json", "--format", "junit=/nowhere/x"], 2),
+            (["good.json", "--format", "text", "--format", "json"], 2),
+            (["good.json", "--format", "text", "--format", "json=-"], 2),
+            (["good.json", "--format", "text=out.txt", "--format", "json=-"], 0),
+            (["good.json", "--format", "junit=/nowhere/x"], 2),
             (["good.json", "--format", "text", "--format", "json=out.json", "--format", "junit=out.xml"], 0),
             (["good.json", "--context", "policy.yaml"], 2), (["good.json", "--now", "tomorrow"], 2),
         ]
@@ -230,6 +233,9 @@ def exits():
         expect(json.loads(folder.read("out.json"))["summary"]["passed"] == 1 and "<testsuites" in folder.read("out.xml"), "files")
         status, out, _ = folder.run("-", stdin=test_of(HOLD[0]).encode())
         expect(status == 0 and "1 passed" in out, f"standard input: exit {status}: {out}")
+        status, out, _ = folder.run("good.json", "--format", "json=-")
+        expect(status == 0 and json.loads(out)["summary"]["passed"] == 1, f"json=-: exit {status}: {out}")
+        expect(not os.path.exists(folder.path("-")), "--format json=- makes a file that is called -")
         status, out, err = folder.run("--update", "-", stdin=test_of(FAIL[0]).encode())
         expect(status == 2 and "standard input" in err, f"--update -: exit {status}: {out}{err}")
         expect(not os.path.exists(folder.path("-")), "--update makes a file that is called -")

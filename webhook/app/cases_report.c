@@ -6,6 +6,7 @@
 #include "app/cases.h"
 #include "base/write.h"
 #include "report/markup.h"
+#include "report/report.h"
 
 #define TEXT_MAX ((size_t)512 << 20)
 
@@ -280,13 +281,11 @@ static int unknown_form(struct mg_arena *arena, mg_str name, struct mg_err *err)
 }
 
 static int open_output(struct mg_case_output **list, struct mg_arena *arena, const char *spec, struct mg_err *err) {
-  mg_str name = mg_str_of(spec);
-  size_t equals = mg_str_find(name, '=');
+  mg_str name;
+  const char *file = mg_report_file(spec, &name);
   struct mg_case_output *out = MG_NEW(arena, struct mg_case_output);
   if (!out) return mg_err_nomem(err);
-  const char *file = equals < name.n ? spec + equals + 1 : NULL;
   *out = (struct mg_case_output){.next = *list};
-  name.n = equals;
   for (size_t i = 0; i < FORMS; i++)
     if (mg_str_is(name, forms[i].name)) out->form = &forms[i];
   if (!out->form) return unknown_form(arena, name, err);
