@@ -8,17 +8,22 @@
 #include "rules/rules.h"
 
 #define LOAD_ARENA ((size_t)1 << 30)
-#define DIAG_TEXT ((size_t)1 << 20)
+#define SAID_MAX ((size_t)1 << 20)
 #define BUILT_IN "policies/baseline/"
 
 struct load {
   struct mg_policy_sources *sources; /* its arena has paths, texts and diagnostics */
-  struct mg_buf *said;
+  struct mg_load_said *said;
   bool failed;
 };
 
 void mg_policy_sources_fini(struct mg_policy_sources *sources) {
   mg_arena_fini(&sources->arena);
+}
+
+/* What is said next is an error. */
+static void mark_error(struct mg_load_said *said) {
+  if (said->error == SIZE_MAX) said->error = said->text.n;
 }
 
 static int add_source(struct load *load, const struct mg_source *source, struct mg_err *err) {
@@ -47,7 +52,8 @@ static int add_file(struct load *load, const struct mg_input *input, bool contex
   struct mg_err why = {0};
   int code = input->problem ? MG_E_IO : mg_input_read(input->path, buf, &why);
   if (code < 0) {
-    mg_buf_printf(load->said, "%s: %s\n", input->path, input->problem ? input->problem : why.text);
+    mark_error(load->said);
+    mg_buf_printf(&load->said->text, "%s: %s\n", input->path, input->problem ? input->problem : why.text);
     load->failed = true;
     return 0;
   }
@@ -85,8 +91,10 @@ static int gather(struct load *load, const struct mg_policy_files *given, struct
   return code;
 }
 
-static void say(struct mg_buf *text, const struct mg_diags *diags) {
+static void say(struct mg_load_said *said, const struct mg_diags *diags) {
+  struct mg_buf *text = &said->text;
   mg_diags_print(text, diags->warnings, "warning: ");
+  if (diags->error_count) mark_error(said);
   mg_diags_print(text, diags->errors, "");
   if (diags->error_count > MG_DIAGS_SHOWN) mg_buf_printf(text, "and %u more errors\n", diags->error_count - MG_DIAGS_SHOWN);
 }
@@ -97,19 +105,21 @@ int mg_load_policies(const struct mg_policy_files *files, struct mg_snapshot **r
 }
 
 int mg_load_policies_and(const struct mg_policy_files *files, struct mg_policy_sources *ret_sources, struct mg_snapshot **ret) {
-  MG_BUF_AUTO said;
-  mg_buf_init(&said, NULL, DIAG_TEXT);
+  struct mg_load_said said = {0};
   int code = mg_load_policies_into(files, ret_sources, &said, ret);
-  if (said.n) fwrite(said.p, 1, said.n, stderr);
+  if (said.text.n) fwrite(said.text.p, 1, said.text.n, stderr);
+  mg_buf_fini(&said.text);
   return code;
 }
 
-int mg_load_policies_into(const struct mg_policy_files *files, struct mg_policy_sources *ret_sources, struct mg_buf *said,
+int mg_load_policies_into(const struct mg_policy_files *files, struct mg_policy_sources *ret_sources, struct mg_load_said *said,
                           struct mg_snapshot **ret) {
   struct load load = {.sources = ret_sources, .said = said};
   struct mg_diags diags;
   struct mg_err err = {0};
   *ret = NULL;
+  said->error = SIZE_MAX;
+  mg_buf_init(&said->text, NULL, SAID_MAX);
   mg_arena_init(&ret_sources->arena, LOAD_ARENA, 0);
   mg_diags_init(&diags, &ret_sources->arena);
   int code = gather(&load, files, &err);
@@ -117,12 +127,15 @@ int mg_load_policies_into(const struct mg_policy_files *files, struct mg_policy_
     code = mg_snapshot_new(ret, mg_rules, ret_sources->items, ret_sources->count, &diags, &err);
     say(said, &diags);
   }
-  if (code < 0 && (diags.error_count == 0 || code == MG_E_NOMEM)) mg_buf_printf(said, "%s\n", err.text);
+  if (code < 0 && (diags.error_count == 0 || code == MG_E_NOMEM)) {
+    mark_error(said);
+    mg_buf_printf(&said->text, "%s\n", err.text);
+  }
   if (code == 0 && load.failed) {
     mg_snapshot_unref(*ret);
     *ret = NULL;
     code = MG_E_IO;
   }
-  if (code == 0 && !mg_snapshot_policy_count(*ret)) mg_buf_lit(said, "warning: no policy was found, so nothing is judged\n");
+  if (code == 0 && !mg_snapshot_policy_count(*ret)) mg_buf_lit(&said->text, "warning: no policy was found, so nothing is judged\n");
   return code;
 }

@@ -27,8 +27,14 @@ void mg_policy_files_settle(struct mg_policy_files *files);
  * mg_load_policies_and: ret_sources, zeroed by the caller, keeps the files. */
 int mg_load_policies(const struct mg_policy_files *files, struct mg_snapshot **ret);
 int mg_load_policies_and(const struct mg_policy_files *files, struct mg_policy_sources *ret_sources, struct mg_snapshot **ret);
-/* The same without a word to standard error: what there is to say is added to `said`. */
-int mg_load_policies_into(const struct mg_policy_files *files, struct mg_policy_sources *ret_sources, struct mg_buf *said,
+
+/* What there is to say of the files, in lines. */
+struct mg_load_said {
+  struct mg_buf text;
+  size_t error; /* where the first error begins; SIZE_MAX: there is none, all are warnings */
+};
+/* The same without a word to standard error. The caller gives back said->text, also on failure. */
+int mg_load_policies_into(const struct mg_policy_files *files, struct mg_policy_sources *ret_sources, struct mg_load_said *said,
                           struct mg_snapshot **ret);
 
 /* The rows that every command with policies has. */

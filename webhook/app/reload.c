@@ -18,7 +18,6 @@
 #include "http/server.h"
 
 #define LOOK_ARENA ((size_t)64 << 20)
-#define SAID_MAX ((size_t)1 << 20)
 #define TRIES 8 /* at files that change while they are read */
 #define TRY_AGAIN_MS 10
 #define TIDY_MS 100
@@ -36,7 +35,7 @@ struct set {
 struct staged {
   struct mg_snapshot *snapshot;
   struct mg_credentials *credentials;
-  struct mg_buf said; /* errors and warnings of policies, as they are printed */
+  struct mg_load_said said; /* of policies */
   struct mg_err err;
 };
 
@@ -129,21 +128,15 @@ static mg_str next_told(mg_str *rest) {
   return line.n && line.p[0] != ' ' ? line : (mg_str){0};
 }
 
-static bool is_warning(mg_str line) {
-  return mg_str_starts(line, MG_S("warning: ")) || mg_str_has(line, MG_S(": warning: "));
-}
-
 /* The first error; all of them would not fit into a line of the log. */
-static int policy_error(struct mg_buf *said, int code, struct mg_err *err) {
-  mg_str rest = mg_buf_str(said), line;
-  while ((line = next_told(&rest)).n)
-    if (!is_warning(line)) return mg_err_set(err, code, "%.*s", MG_FMT(line));
-  return mg_err_set(err, code, "cannot be read");
+static int policy_error(const struct mg_load_said *said, int code, struct mg_err *err) {
+  mg_str rest = said->error < said->text.n ? mg_str_from(mg_buf_str(&said->text), said->error) : MG_S("cannot be read");
+  mg_str line = mg_str_cut(&rest, '\n');
+  return mg_err_set(err, code, "%.*s", MG_FMT(line));
 }
 
 static int stage_policies(struct mg_reload *reload, struct staged *staged) {
   __attribute__((cleanup(mg_policy_sources_fini))) struct mg_policy_sources sources = {0};
-  mg_buf_init(&staged->said, NULL, SAID_MAX);
   int code = mg_load_policies_into(&reload->options.policies, &sources, &staged->said, &staged->snapshot);
   if (code < 0) return policy_error(&staged->said, code, &staged->err);
   if (reload->options.dry_run) mg_snapshot_set_dry_run(staged->snapshot);
@@ -178,7 +171,7 @@ static int use_credentials(struct mg_reload *reload, struct staged *staged) {
 static void staged_fini(struct staged *staged) {
   if (staged->snapshot) mg_snapshot_unref(staged->snapshot);
   mg_credentials_unref(staged->credentials);
-  mg_buf_fini(&staged->said);
+  mg_buf_fini(&staged->said.text);
   *staged = (struct staged){0};
 }
 
@@ -214,8 +207,8 @@ static void log_reload(struct mg_reload *reload, enum mg_log_level level, const 
 }
 
 /* What is loaded for all its oddities. */
-static void log_warnings(const struct mg_buf *said) {
-  mg_str rest = mg_buf_str(said), told;
+static void log_warnings(const struct mg_load_said *said) {
+  mg_str rest = mg_buf_str(&said->text), told;
   while ((told = next_told(&rest)).n) {
     struct mg_log_line line;
     mg_log_begin(&line, MG_LOG_WARN, "policies");
