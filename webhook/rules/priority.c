@@ -156,33 +156,25 @@ static void mutate(struct mg_run *run, const void *params, struct mg_pod *pod) {
 
 /* ---- judge ---- */
 
-static struct mg_finding finding_of(struct mg_pod *pod, mg_str subject, mg_str class) {
-  mg_node at;
-  (void)mg_pod_priority_class(pod, &at);
-  return (struct mg_finding){
-      .pod = pod,
-      .where = {.node = at},
-      .subject = subject,
-      .measure = {.kind = MG_MEASURE_TEXT, .text = class},
-  };
-}
-
-static void judge_allowed(struct mg_run *run, const struct params *p, struct mg_pod *pod, mg_str name) {
+static void judge_allowed(struct mg_run *run, const struct params *p, const struct mg_finding *of_class) {
+  mg_str name = of_class->measure.text;
   if (!p->allowed.count || mg_list_has(p->allowed, name)) return;
-  struct mg_finding finding = finding_of(pod, MG_S("allowed"), name);
+  struct mg_finding finding = *of_class;
+  finding.subject = MG_S("allowed");
   mg_str best = mg_list_has(p->allowed, p->class_name) ? p->class_name : MG_LIST_AT(p->allowed, mg_str, 0);
   mg_str all = mg_listed(mg_run_arena(run), p->allowed, mg_listed_string);
   finding.fix = mg_arena_printf(mg_run_arena(run), "priorityClassName: %.*s", MG_FMT(best));
   mg_run_violation(run, &finding, "priorityClassName \"%.*s\" is not allowed; allowed: %.*s", MG_FMT(name), MG_FMT(all));
 }
 
-static void judge_policy(struct mg_run *run, const struct params *p, struct mg_pod *pod, mg_str name) {
+static void judge_policy(struct mg_run *run, const struct params *p, const struct mg_finding *of_class) {
+  mg_str name = of_class->measure.text;
   mg_str policy = known_policy(find_class(mg_run_context(run), name));
   if (!p->has_policy || !policy.n || mg_str_is(policy, policy_words[p->policy])) return;
-  struct mg_finding finding = finding_of(pod, POLICY, name);
+  struct mg_finding finding = *of_class;
+  finding.subject = POLICY;
   finding.fix =
-      mg_arena_printf(mg_run_arena(run), "priorityClassName: a class with preemptionPolicy %s",
-                                policy_words[p->policy]);
+      mg_arena_printf(mg_run_arena(run), "priorityClassName: a class with preemptionPolicy %s", policy_words[p->policy]);
   mg_run_violation(run, &finding, "PriorityClass \"%.*s\" %s (preemptionPolicy %.*s), the policy wants %s", MG_FMT(name),
                    mg_str_is(policy, "Never") ? "would not preempt" : "would preempt", MG_FMT(policy), policy_words[p->policy]);
 }
@@ -191,8 +183,9 @@ static void judge(struct mg_run *run, const void *params, struct mg_pod *pod) {
   mg_node at;
   mg_str name = mg_pod_priority_class(pod, &at);
   if (!name.n || !mg_run_sees_template(run)) return;
-  judge_allowed(run, params, pod, name);
-  judge_policy(run, params, pod, name);
+  struct mg_finding of_class = {.pod = pod, .where = {.node = at}, .measure = {.kind = MG_MEASURE_TEXT, .text = name}};
+  judge_allowed(run, params, &of_class);
+  judge_policy(run, params, &of_class);
 }
 
 /* ---- when policies are loaded ---- */
