@@ -154,34 +154,44 @@ static void malformed(struct walk *w, mg_node at, const char *wanted) {
   workload->malformed = mg_arena_printf(w->all->arena, "%.*s is not %s; what is under it was not judged", MG_FMT(path), wanted);
 }
 
-/* Of what is there. */
-static mg_node check_shape(struct walk *w, mg_node object, mg_str key, enum mg_kind kind) {
-  mg_node field = mg_get(object, key);
-  if (!mg_missing(field) && !mg_is(field, kind)) malformed(w, field, kind == MG_ARRAY ? "a list" : "an object");
-  return mg_as(field, kind);
-}
+/* What the API server takes, as far as rules read it; what has another shape it will refuse, and rules leave alone. */
+struct shape {
+  mg_str key;
+  enum mg_kind kind;
+  const struct shape *below; /* of the object, or of each item, which is an object then */
+};
+static const struct shape resources_shape[] = {{{"limits", 6}, MG_OBJECT, NULL}, {{"requests", 8}, MG_OBJECT, NULL}, {{0}, 0, NULL}};
+static const struct shape container_shape[] = {
+    {{"resources", 9}, MG_OBJECT, resources_shape},
+    {{"env", 3}, MG_ARRAY, NULL},
+    {{"volumeMounts", 12}, MG_ARRAY, NULL},
+    {{0}, 0, NULL},
+};
+static const struct shape pod_shape[] = {
+    {{"containers", 10}, MG_ARRAY, container_shape},
+    {{"initContainers", 14}, MG_ARRAY, container_shape},
+    {{"ephemeralContainers", 19}, MG_ARRAY, container_shape},
+    {{"tolerations", 11}, MG_ARRAY, NULL},
+    {{"topologySpreadConstraints", 25}, MG_ARRAY, NULL},
+    {{"volumes", 7}, MG_ARRAY, NULL},
+    {{"nodeSelector", 12}, MG_OBJECT, NULL},
+    {{0}, 0, NULL},
+};
 
-static void check_container(struct walk *w, mg_node container) {
-  if (!mg_is(container, MG_OBJECT)) {
-    malformed(w, container, "an object");
+/* Recursion is bounded by the tables. */
+static void check_shape(struct walk *w, mg_node object, const struct shape *shape) {
+  if (!mg_is(object, MG_OBJECT)) {
+    malformed(w, object, "an object");
     return;
   }
-  mg_node resources = check_shape(w, container, MG_S("resources"), MG_OBJECT);
-  check_shape(w, resources, MG_S("limits"), MG_OBJECT);
-  check_shape(w, resources, MG_S("requests"), MG_OBJECT);
-  check_shape(w, container, MG_S("env"), MG_ARRAY);
-  check_shape(w, container, MG_S("volumeMounts"), MG_ARRAY);
-}
-
-/* Shapes that the API server will refuse; rules leave them alone. */
-static void check_shapes(struct walk *w, const struct mg_pod *pod) {
-  static const mg_str lists[] = {{"containers", 10}, {"initContainers", 14}, {"ephemeralContainers", 19}};
-  for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
-    for (mg_node n = mg_first(check_shape(w, pod->spec, lists[i], MG_ARRAY)); n.at; n = mg_next(n)) check_container(w, n);
-  check_shape(w, pod->spec, MG_S("tolerations"), MG_ARRAY);
-  check_shape(w, pod->spec, MG_S("topologySpreadConstraints"), MG_ARRAY);
-  check_shape(w, pod->spec, MG_S("volumes"), MG_ARRAY);
-  check_shape(w, pod->spec, MG_S("nodeSelector"), MG_OBJECT);
+  for (; shape->key.n; shape++) {
+    mg_node field = mg_get(object, shape->key);
+    if (mg_missing(field)) continue;
+    if (!mg_is(field, shape->kind)) malformed(w, field, shape->kind == MG_ARRAY ? "a list" : "an object");
+    else if (shape->below && shape->kind == MG_OBJECT) check_shape(w, field, shape->below);
+    else if (shape->below)
+      for (mg_node n = mg_first(field); n.at; n = mg_next(n)) check_shape(w, n, shape->below);
+  }
 }
 
 /* Room for one more; false, and an error, where there is none. */
@@ -243,7 +253,7 @@ static void add_pod(struct walk *w, mg_node node, mg_str id) {
                          .choice_count = w->choice_count};
   memcpy(pod->choices, w->choices, sizeof pod->choices);
   pod->as_written = all->world->as_written && pod->is_pod;
-  check_shapes(w, pod);
+  check_shape(w, pod->spec, pod_shape);
   if (row->shape == MG_SHAPE_FRAGMENT && mg_pod_is_empty(pod)) { /* such as a list of steps among Argo's templates */
     all->spare = pod;
     return;
