@@ -100,16 +100,12 @@ static int read_file(struct mg_cases *cases, const struct mg_input *input, struc
 
 /* ---- names ---- */
 
-struct named {
-  const struct mg_case_test *test;
-  size_t index;
-};
-
+/* Of one name, the one that was read first stands first. */
 static int by_name(const void *a, const void *b) {
-  const struct named *x = a, *y = b;
-  int order = mg_str_cmp(x->test->test.ns, y->test->test.ns);
-  if (order == 0) order = mg_str_cmp(x->test->test.name, y->test->test.name);
-  return order ? order : x->index < y->index ? -1 : 1;
+  const struct mg_case_test *x = *(const struct mg_case_test *const *)a, *y = *(const struct mg_case_test *const *)b;
+  int order = mg_str_cmp(x->test.ns, y->test.ns);
+  if (order == 0) order = mg_str_cmp(x->test.name, y->test.name);
+  return order ? order : x < y ? -1 : 1;
 }
 
 static bool is_namesake(const struct mg_case_test *a, const struct mg_case_test *b) {
@@ -130,15 +126,15 @@ static mg_node name_of(const struct mg_case_test *test) {
 
 /* As policy files are held to account, where Tests may stand too. */
 static void check_names(struct mg_cases *cases) {
-  struct named *all = MG_NEW_N(&cases->arena, struct named, cases->count + 1);
+  const struct mg_case_test **all = MG_NEW_N(&cases->arena, const struct mg_case_test *, cases->count + 1);
   if (!all) return;
-  for (size_t i = 0; i < cases->count; i++) all[i] = (struct named){&cases->tests[i], i};
+  for (size_t i = 0; i < cases->count; i++) all[i] = &cases->tests[i];
   qsort(all, cases->count, sizeof *all, by_name);
   for (size_t i = 1, first = 0; i < cases->count; i++) {
-    const struct mg_case_test *test = all[i].test;
-    if (!is_namesake(test, all[first].test)) first = i;
-    if (first == i || is_read_again(test->file, all[first].test->file)) continue;
-    mg_diag_second(&cases->diags, name_of(test), name_of(all[first].test), "Test \"%.*s\"", MG_FMT(test->test.name));
+    const struct mg_case_test *test = all[i];
+    if (!is_namesake(test, all[first])) first = i;
+    if (first == i || is_read_again(test->file, all[first]->file)) continue;
+    mg_diag_second(&cases->diags, name_of(test), name_of(all[first]), "Test \"%.*s\"", MG_FMT(test->test.name));
   }
 }
 

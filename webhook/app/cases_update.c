@@ -58,8 +58,7 @@ static bool find_place(const struct mg_case_file *file, mg_node value, struct pl
 static bool is_plain(mg_str s) {
   for (size_t i = 0; i < s.n; i++) {
     char c = s.p[i];
-    bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-    if (!letter && !(i && (mg_is_digit(c) || c == '.' || c == '/' || c == '_' || c == '-'))) return false;
+    if (!mg_is_letter(c) && !(i && (mg_is_digit(c) || c == '.' || c == '/' || c == '_' || c == '-'))) return false;
   }
   return s.n > 0;
 }

@@ -59,8 +59,10 @@ void mg_context_identify(struct mg_context_object *o, enum mg_context_kind kind,
   mg_node meta = MG_GET(object, "metadata");
   o->object = object;
   o->name = mg_string(MG_GET(meta, "name"));
-  if (!rows[kind].cluster_scoped) o->ns = mg_string(MG_GET(meta, "namespace"));
-  if (!rows[kind].cluster_scoped && !o->ns.n) o->ns = MG_S("default"); /* of a file: where kubectl would put it */
+  if (!rows[kind].cluster_scoped) {
+    mg_str ns = mg_string(MG_GET(meta, "namespace"));
+    o->ns = ns.n ? ns : MG_S("default"); /* of a file: where kubectl would put it */
+  }
   o->hash = hash_of(o->ns, o->name);
 }
 
