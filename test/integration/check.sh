@@ -231,8 +231,8 @@ ex=("${check[@]}" --policies except.yaml --format json)
 exits 'an exception exempts' 0 "${ex[@]}" --now 2026-06-01 bad.yaml
 json 'and is told' '.exceptions == [{"name": "for-bad", "expires": "2027-01-31", "state": "active"}] and .summary.exempted == 1 and
   .results[0].violations[0].action == "exempted" and .results[0].violations[0].exception == "for-bad" and .results[0].patch == []'
-exits 'one that nothing needs' 0 "${ex[@]}" --now 2026-06-01 good.yaml
-json 'is not' '.exceptions == [] or .summary.mutated == 0'
+exits 'one that nothing needs' 0 "${ex[@]}" --now 2026-06-01 other.yaml
+json 'is not' '.exceptions == []'
 exits 'one that ends in 14 days' 0 "${ex[@]}" --now 2027-01-18 other.yaml
 json 'is warned of' '.exceptions[0].state == "expiring"'
 exits 'and not a second sooner' 0 "${ex[@]}" --now 2027-01-17T23:59:59Z other.yaml
@@ -248,18 +248,20 @@ json 'is told, too' '[.exceptions[].name] == ["no-edit"] and .results[0].violati
 rule() { # NAME ACTION RULE: a policy
   printf -- '---\napiVersion: mlgate.dev/v1\nkind: Policy\nmetadata: {name: %s}\nspec:\n  action: %s\n  rules:\n  - %s\n' "$@"
 }
-{ rule a enforce 'nodeSelector: {add: {k: v1}}' && rule b enforce 'nodeSelector: {add: {k: v2}}'; } >both.yaml
-exits 'of two values for a label' 0 check --policies both.yaml good.yaml
-said 'it is told which one holds' 'policy a adds another value for "k" before; where both match, it wins'
-{ rule a warn 'nodeSelector: {add: {k: v1}}' && rule b enforce 'nodeSelector: {add: {k: v2}}'; } >one.yaml
-exits 'where one of the two only warns' 0 check --policies one.yaml good.yaml
-result 'nothing is in the way' "$(grep 'another value' err.txt)"
-{ rule a enforce 'priority: {className: k1, override: true}' && rule b enforce 'priority: {className: k2, override: true}'; } >both.yaml
-exits 'of two classes' 0 check --policies both.yaml good.yaml
-said 'it is told which one acts' 'policy a overrides with "k1" before; where both match, only this rule acts'
-{ rule a enforce 'priority: {className: k1, override: true}' && rule b warn 'priority: {className: k2, override: true}'; } >one.yaml
-exits 'where the second only warns' 0 check --policies one.yaml good.yaml
-result 'the first acts' "$(grep 'only this rule' err.txt)"
+two() { # ACTION RULE ACTION RULE: of two policies, as they come; what is told of them is in err.txt
+  { rule a "$1" "$2" && rule b "$3" "$4"; } >two.yaml
+  exits "two policies: $1 $2, $3 $4" 0 check --policies two.yaml good.yaml
+}
+one='nodeSelector: {add: {k: v1}}' other='nodeSelector: {add: {k: v2}}'
+two enforce "$one" enforce "$other"
+said 'of two values for a label it is told which one holds' 'policy a adds another value for "k" before; where both match, it wins'
+two warn "$one" enforce "$other"
+result 'where one of the two only warns, nothing is in the way' "$(grep 'another value' err.txt)"
+one='priority: {className: k1, override: true}' other='priority: {className: k2, override: true}'
+two enforce "$one" enforce "$other"
+said 'of two classes it is told which one acts' 'policy a overrides with "k1" before; where both match, only this rule acts'
+two enforce "$one" warn "$other"
+result 'where the second only warns, the first acts' "$(grep 'only this rule' err.txt)"
 
 # --- reports ---
 exits 'two reports' 1 "${check[@]}" --format text --format json=report.json bad.yaml good.yaml
