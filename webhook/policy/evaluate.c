@@ -239,13 +239,12 @@ static void judge_all(struct mg_run *run, const struct mg_workload *on, const st
 
 static void judge_workload(struct mg_run *run, const struct mg_workload *on) {
   const struct mg_rule_type *type = run->rule->type;
-  bool tells = type->mutate_workload && tells_edits(run);
-  if (!type->judge_workload && !tells) return;
-  struct mg_workload copy = *on;
   run->pod = run->now = NULL;
   run->selection = NULL;
-  if (type->judge_workload) type->judge_workload(run, run->rule->params, &copy);
-  if (tells) type->mutate_workload(run, run->rule->params, &copy);
+  if (type->judge_workload) type->judge_workload(run, run->rule->params, on);
+  if (!type->mutate_workload || !tells_edits(run)) return;
+  struct mg_workload copy = *on;
+  type->mutate_workload(run, run->rule->params, &copy);
 }
 
 /* `selected` NULL: no template. */

@@ -21,7 +21,7 @@ static const char *words_of(struct mg_arena *arena, uint32_t bits) {
   return words.failed ? "context" : words.p;
 }
 
-static void tell(struct mg_run *run, const void *params, struct mg_workload *workload) {
+static void tell(struct mg_run *run, const void *params, const struct mg_workload *workload) {
   struct mg_finding f = {.where = {.node = workload->object}, .subject = MG_S("context")};
   const char *words = words_of(run->eval->arena, run->eval->missing);
   (void)params;

@@ -20,7 +20,7 @@ struct mg_rule_type {
   /* What is outside the templates, and sums over all of them; called once an object if one template matches,
    * or if it has none and only keys of objects are given. */
   void (*mutate_workload)(struct mg_run *run, const void *params, struct mg_workload *workload);
-  void (*judge_workload)(struct mg_run *run, const void *params, struct mg_workload *workload);
+  void (*judge_workload)(struct mg_run *run, const void *params, const struct mg_workload *workload);
   /* Checks that need the whole snapshot, such as two rules that contradict each other, or a class that context knows: adds errors
    * or warnings. */
   void (*cross_check)(struct mg_load *load, const struct mg_rule *rule, const struct mg_snapshot *snapshot);

@@ -238,7 +238,7 @@ static void judge(struct mg_run *run, const void *params, struct mg_pod *pod) {
   if (p->gpu.signals && (!pod->all_use || p->gpu.filter.resources.count)) mg_gpu_judge_signals(run, &p->gpu, pod);
 }
 
-static void judge_workload(struct mg_run *run, const void *params, struct mg_workload *workload) {
+static void judge_workload(struct mg_run *run, const void *params, const struct mg_workload *workload) {
   const struct params *p = params;
   if (p->gpu.max.workload.set) mg_gpu_judge_workload(run, &p->gpu, workload);
 }

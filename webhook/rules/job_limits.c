@@ -284,7 +284,7 @@ static void mutate_workload(struct mg_run *run, const void *params, struct mg_wo
   own_limits(run, params, workload, true);
 }
 
-static void judge_workload(struct mg_run *run, const void *params, struct mg_workload *workload) {
+static void judge_workload(struct mg_run *run, const void *params, const struct mg_workload *workload) {
   own_limits(run, params, workload, false);
   for (uint32_t i = 0; i < workload->inner_count; i++) each_limit(run, params, &workload->inner[i], false);
 }

@@ -76,7 +76,7 @@ static void judge(struct mg_run *run, const void *params, struct mg_pod *pod) {
     judge_labels(run, p, pod, MG_WHERE(pod->node, MG_S("metadata"), MG_S("labels")));
 }
 
-static void judge_workload(struct mg_run *run, const void *params, struct mg_workload *workload) {
+static void judge_workload(struct mg_run *run, const void *params, const struct mg_workload *workload) {
   const struct params *p = params;
   if (p->of == OBJECT) judge_labels(run, p, NULL, MG_WHERE(workload->object, MG_S("metadata"), MG_S("labels")));
 }

@@ -34,7 +34,7 @@ static bool uses_accelerator(const struct mg_workload *workload) {
 }
 
 /* Cluster-scoped objects have no namespace. */
-static void judge_workload(struct mg_run *run, const void *params, struct mg_workload *workload) {
+static void judge_workload(struct mg_run *run, const void *params, const struct mg_workload *workload) {
   const struct params *p = params;
   if (!workload->ns.n || !is_forbidden(p, workload->ns) || (p->accelerators && !uses_accelerator(workload))) return;
   const struct mg_finding finding = {

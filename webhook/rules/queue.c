@@ -168,7 +168,7 @@ static mg_str example(const struct params *p) {
   return MG_S("…");
 }
 
-static void judge_workload(struct mg_run *run, const void *params, struct mg_workload *workload) {
+static void judge_workload(struct mg_run *run, const void *params, const struct mg_workload *workload) {
   const struct params *p = params;
   const struct queued *q = queued_of(run, p, workload);
   if (!q) return;

@@ -91,7 +91,7 @@ static void judge_key(struct mg_run *run, const struct params *p, const struct m
                    MG_FMT(mg_gpu_short(arena, sum->key)), MG_FMT(q->ns), MG_FMT(q->name), MG_FMT(rest), MG_FMT(all));
 }
 
-static void judge_workload(struct mg_run *run, const void *params, struct mg_workload *workload) {
+static void judge_workload(struct mg_run *run, const void *params, const struct mg_workload *workload) {
   const struct mg_context *context = mg_run_context(run);
   const struct mg_context_object *state = NULL;
   struct mg_quota quota;

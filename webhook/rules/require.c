@@ -227,7 +227,7 @@ static void judge(struct mg_run *run, const void *params, struct mg_pod *pod) {
   }
 }
 
-static void judge_workload(struct mg_run *run, const void *params, struct mg_workload *workload) {
+static void judge_workload(struct mg_run *run, const void *params, const struct mg_workload *workload) {
   const struct params *p = params;
   struct work work = {.run = run, .p = p};
   if (p->of == OBJECT) mg_walk(p->path, workload->object, judge_place, &work);
