@@ -63,8 +63,9 @@ static bool key_of(const struct mg_feed *feed, const json_t *object, char *to, s
   const json_t *meta = json_object_get(object, "metadata");
   const char *name = json_string_value(json_object_get(meta, "name"));
   const char *ns = json_string_value(json_object_get(meta, "namespace"));
-  if (mg_context_cluster_scoped(feed->kind)) ns = NULL;
-  return (size_t)snprintf(to, room, "%s/%s", ns ? ns : "", name ? name : "") < room;
+  if (mg_context_cluster_scoped(feed->kind)) ns = "";
+  else if (!ns || !*ns) ns = "default";
+  return (size_t)snprintf(to, room, "%s/%s", ns, name ? name : "") < room;
 }
 
 /* The names that are known behind the watch: of what ended well, and has nothing that jansson reads otherwise. */
