@@ -22,7 +22,7 @@ PARSERS = ("doc/*.[ch]", "kube/quantity.[ch]", "kube/selector.[ch]", "kube/patte
            "registry/manifest*.[ch]", "registry/peek*.[ch]", "registry/weights*.[ch]", "certs/pem.[ch]", "policy/load.c")
 RULES = ("rules/*.[ch]",)
 GOALS = (("parsers", PARSERS, 95.0), ("rules", RULES, 95.0), ("whole", ("*",), 85.0))
-NO_MEMORY = re.compile(r"MG_E_NOMEM|out of memory|too little memory|no_memory|failed = true")
+NO_MEMORY = re.compile(r"MG_E_NOMEM|mg_err_nomem|out of memory|too little memory|no_memory|failed = true")
 
 
 def places(build):
