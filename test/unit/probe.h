@@ -92,7 +92,7 @@ static void probe_grade_pod(struct mg_run *run, const void *params, struct mg_po
     if (mg_run_sees(run, f.container)) probe_violation(run, p, f, MG_GET(f.container->node, "grade"));
   }
 }
-static void probe_grade_object(struct mg_run *run, const void *params, struct mg_workload *workload) {
+static void probe_grade_object(struct mg_run *run, const void *params, const struct mg_workload *workload) {
   const struct probe_grade *p = params;
   if (p->of == 2)
     probe_violation(run, p, (struct mg_finding){0}, MG_GET(MG_GET(MG_GET(workload->object, "metadata"), "annotations"), "grade"));
