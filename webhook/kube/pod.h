@@ -71,6 +71,7 @@ struct mg_pod {
   mg_str id;            /* tells templates of object and oldObject apart: the pointer, list items by name */
   bool is_pod;          /* the object is a Pod, not a template */
   bool fixed;           /* judged, never patched: a fragment, whose fields nobody knows, or in a nested object */
+  bool unchanged;       /* an UPDATE leaves it as it is in oldObject: nothing is edited in it, whatever rules read elsewhere */
   bool as_written;      /* it has still to pass the API server's own LimitRanger: amounts are those that it will have */
   bool levels_known;    /* worked out, of a Pod as it is written */
   struct mg_pod_level levels[MG_POD_LEVELS]; /* of cpu and memory */

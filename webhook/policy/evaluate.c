@@ -381,6 +381,15 @@ static bool may_mutate(const struct mg_request *r, const struct mg_kind_row *kin
          mg_missing(MG_GET(MG_GET(meta, "annotations"), "kubernetes.io/config.mirror"));
 }
 
+/* Metadata of a Pod is no part of what must stay. */
+static void mark_unchanged(struct mg_eval *eval) {
+  for (uint32_t i = 0; i < eval->workload->pod_count; i++) {
+    struct mg_pod *pod = eval->workload->pods[i];
+    const struct mg_pod *old = mg_same_pod(eval->old, pod);
+    pod->unchanged = old && mg_equal(pod->spec, old->spec) && (pod->is_pod || mg_equal(pod->meta, old->meta));
+  }
+}
+
 static int view_both(struct mg_eval *eval, const struct mg_kind_row *kind, mg_node object) {
   const struct mg_snapshot *s = eval->snapshot;
   struct mg_world world = {&s->kinds, &s->accelerators, s->context,
@@ -458,7 +467,10 @@ int mg_evaluate(const struct mg_snapshot *snapshot, const struct mg_request *req
   if (snapshot->shared_count && eval.workload->pod_count <= SHARED_PODS_MAX)
     eval.shared = MG_NEW_N(arena, struct mg_selected *, snapshot->shared_count);
   mg_index_roles(snapshot, eval.workload, eval.candidates);
-  if ((phases & MG_PHASE_MUTATE) && eval.may_mutate) mutate_all(&eval);
+  if ((phases & MG_PHASE_MUTATE) && eval.may_mutate) {
+    if (eval.old) mark_unchanged(&eval);
+    mutate_all(&eval);
+  }
   if (phases & MG_PHASE_VALIDATE) judge_every(&eval);
   if (!arena->failed) ret->undecided = NULL;
   finish(&eval);

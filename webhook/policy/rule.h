@@ -60,6 +60,7 @@ bool mg_run_sees(const struct mg_run *run, const struct mg_container *c);
 bool mg_run_sees_template(const struct mg_run *run);
 
 /* CREATE, UPDATE …, and whether the request is an UPDATE with an oldObject. */
+enum mg_operation mg_run_operation(const struct mg_run *run);
 bool mg_run_is_update(const struct mg_run *run);
 /* The view of the same template in oldObject, or NULL. */
 struct mg_pod *mg_run_old_pod(const struct mg_run *run);

@@ -36,6 +36,10 @@ bool mg_run_sees_template(const struct mg_run *run) {
   return !run->selection || run->selection->template_ok;
 }
 
+enum mg_operation mg_run_operation(const struct mg_run *run) {
+  return run->eval->request->operation;
+}
+
 bool mg_run_is_update(const struct mg_run *run) {
   return run->eval->is_update;
 }
@@ -206,6 +210,16 @@ void mg_run_violation(struct mg_run *run, const struct mg_finding *finding, cons
   va_end(args);
 }
 
+/* What a rule reads elsewhere, such as an annotation or the Job's own fields, may change and bring an edit of a template that
+ * the API server would refuse, or that would start a rollout nobody asked for. */
+static bool must_stay(const struct mg_finding *f) {
+  if (!f->pod || !f->pod->unchanged) return false;
+  if (!f->pod->is_pod) return true;
+  mg_node n = f->where.node;
+  while (n.at && !mg_same(n, f->pod->spec)) n = mg_parent(n);
+  return n.at;
+}
+
 bool mg_run_wants(struct mg_run *run, const struct mg_finding *finding, const char *format, ...) {
   struct mg_known id;
   va_list args;
@@ -213,7 +227,7 @@ bool mg_run_wants(struct mg_run *run, const struct mg_finding *finding, const ch
     case MG_MODE_OLD: remember(run, finding); return false;
     case MG_MODE_EDIT:
       id = identity_of(run, finding);
-      return !is_known(run, &id) && !mg_exempted(run->eval, run->rule, finding->pod, finding->container);
+      return !is_known(run, &id) && !must_stay(finding) && !mg_exempted(run->eval, run->rule, finding->pod, finding->container);
     case MG_MODE_JUDGE: break;
   }
   if (mg_action_of(run->eval, run->policy) == MG_ENFORCE) return false; /* what an enforcing policy adds is /mutate's */

@@ -151,7 +151,7 @@ static void mutate(struct mg_run *run, const void *params, struct mg_pod *pod) {
   mg_node class = find_class(mg_run_context(run), name);
   mg_pod_set_field(pod, mg_run_patch(run), CLASS_NAME, mg_make_text(pod->spec.doc, MG_STRING, name));
   if (!pod->is_pod) settle_template(run, pod, class);
-  else if (!mg_run_is_update(run)) settle_pod(run, pod, class);
+  else if (mg_run_operation(run) != MG_UPDATE) settle_pod(run, pod, class);
 }
 
 /* ---- judge ---- */
