@@ -50,7 +50,7 @@ static bool read_path(struct scene *s, const char *path, struct mg_steps *ret) {
 /* `PATH id`, then the missing keys behind dashes; `!` in front where nothing is set. */
 static void print_place(void *context, const struct mg_walked *place) {
   struct scene *s = context;
-  mg_str path = mg_path(&s->arena, s->object, place->node), id = mg_walked_id(&s->arena, place);
+  mg_str path = mg_path(&s->arena, s->object, place->node), id = mg_walked_id(&s->arena, place, NULL);
   mg_buf_printf(&s->out, "%s%s%.*s%s%.*s", s->out.n ? "; " : "", mg_walked_is_set(place) ? "" : "!", MG_FMT(path),
                 id.n ? " " : "", MG_FMT(id));
   for (uint32_t i = 0; i < place->missing_count; i++) mg_buf_printf(&s->out, "-%.*s", MG_FMT(place->missing[i].key));

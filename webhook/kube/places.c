@@ -36,7 +36,7 @@ static void take(void *context, const struct mg_walked *walked) {
   if (!mg_is(object, MG_OBJECT) || walked->missing_count + named > MOST_MISSING) return;
   struct mg_place *place = add_place(s);
   if (!place) return;
-  *place = (struct mg_place){.object = object, .id = mg_walked_id(s->arena, walked)};
+  *place = (struct mg_place){.object = object, .id = mg_walked_id(s->arena, walked, NULL)};
   if (named) place->keys[0] = mg_text(mg_key_of(walked->node));
   if (!walked->missing_count) place->value = walked->node;
   for (uint32_t i = 0; i < walked->missing_count; i++) place->keys[i + named] = walked->missing[i].key;

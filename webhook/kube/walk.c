@@ -48,12 +48,13 @@ mg_str mg_item_name(mg_node item) {
   return name.n ? name : mg_string(MG_GET(item, "groupName"));
 }
 
-mg_str mg_walked_id(struct mg_arena *arena, const struct mg_walked *place) {
+mg_str mg_walked_id(struct mg_arena *arena, const struct mg_walked *place, const char *nameless) {
   mg_str id = MG_S("");
   for (const struct mg_choice *c = place->choice; c; c = c->outer) {
     mg_str name = mg_is(c->at, MG_KEY) ? mg_text(c->at) : mg_item_name(c->at);
-    id = name.n ? mg_arena_printf(arena, "/[%.*s]%.*s", MG_FMT(name), MG_FMT(id))
-                : mg_arena_printf(arena, "/%u%.*s", c->number, MG_FMT(id));
+    if (name.n) id = mg_arena_printf(arena, "/[%.*s]%.*s", MG_FMT(name), MG_FMT(id));
+    else if (nameless) id = mg_arena_printf(arena, "/%s%.*s", nameless, MG_FMT(id));
+    else id = mg_arena_printf(arena, "/%u%.*s", c->number, MG_FMT(id));
   }
   return id;
 }

@@ -26,8 +26,9 @@ typedef void mg_walk_seen(void *context, const struct mg_walked *place);
 /* A wild card over nothing, or over something else than its list or object, leads nowhere. */
 void mg_walk(struct mg_steps path, mg_node from, mg_walk_seen *seen, void *context);
 
-/* What tells the places of one path apart, in oldObject too: list items by name, else by number. "" without a wild card. */
-mg_str mg_walked_id(struct mg_arena *arena, const struct mg_walked *place);
+/* What tells the places of one path apart, in oldObject too: list items by name, else by number; or, with a word for the
+ * nameless, all alike. "" without a wild card. */
+mg_str mg_walked_id(struct mg_arena *arena, const struct mg_walked *place, const char *nameless);
 
 /* A list item is known by its name or groupName; "" where it has none. */
 mg_str mg_item_name(mg_node item);

@@ -130,11 +130,21 @@ static bool compile_forbid(struct mg_load *load, mg_node at, void *params) {
 
 /* ---- judging ---- */
 
+/* A value that list items without a name have had already. */
+struct told {
+  struct told *next;
+  mg_str id, value;
+  uint32_t times;
+};
+#define TOLD_MAX 256 /* of them, so that a hostile list stays cheap; items behind are told apart by number */
+
 struct work {
   struct mg_run *run;
   const struct params *p;
   struct mg_pod *pod; /* NULL: the object */
   struct mg_container *container;
+  struct told *told;
+  uint32_t told_count;
 };
 
 static struct mg_where where_of(const struct mg_walked *place) {
@@ -154,6 +164,31 @@ static struct mg_measure measure_of(const struct work *work, const struct mg_wal
     return (struct mg_measure){.kind = p->minimum.set == p->forbid ? MG_MEASURE_MORE_IS_WORSE : MG_MEASURE_LESS_IS_WORSE,
                                .amount = q.nano};
   return (struct mg_measure){.kind = MG_MEASURE_TEXT, .text = mg_json_text(mg_run_arena(work->run), place->node)};
+}
+
+/* How often the value has been there before; UINT32_MAX: nobody knows. */
+static uint32_t times_told(struct work *work, mg_str id, mg_str value) {
+  struct told *t = work->told;
+  while (t && !(mg_str_eq(t->id, id) && mg_str_eq(t->value, value))) t = t->next;
+  if (t) return t->times++;
+  if (work->told_count == TOLD_MAX || !(t = MG_NEW(mg_run_arena(work->run), struct told))) return UINT32_MAX;
+  *t = (struct told){.next = work->told, .id = id, .value = value, .times = 1};
+  work->told = t;
+  work->told_count++;
+  return 0;
+}
+
+/* An item without a name is known by its value, since an update that takes out the one before it moves it; of two alike, each
+ * counts. */
+static mg_str subject_of(struct work *work, const struct mg_walked *place, const struct mg_measure *measure) {
+  struct mg_arena *arena = mg_run_arena(work->run);
+  mg_str path = work->p->path_text, id = mg_walked_id(arena, place, NULL), alike = mg_walked_id(arena, place, "-");
+  if (!id.n) return path;
+  if (mg_str_eq(id, alike)) return mg_arena_printf(arena, "%.*s%.*s", MG_FMT(path), MG_FMT(id));
+  uint32_t times = measure->kind == MG_MEASURE_TEXT ? times_told(work, alike, measure->text) : 0;
+  if (times == UINT32_MAX) return mg_arena_printf(arena, "%.*s%.*s", MG_FMT(path), MG_FMT(id));
+  if (times) return mg_arena_printf(arena, "%.*s%.*s, %u", MG_FMT(path), MG_FMT(alike), times);
+  return mg_arena_printf(arena, "%.*s%.*s", MG_FMT(path), MG_FMT(alike));
 }
 
 static mg_str value_text(struct mg_arena *arena, mg_node n) {
@@ -188,21 +223,19 @@ static void report(const struct work *work, const struct mg_finding *finding, co
 }
 
 static void judge_place(void *context, const struct mg_walked *place) {
-  const struct work *work = context;
+  struct work *work = context;
   const struct params *p = work->p;
-  struct mg_arena *arena = mg_run_arena(work->run);
   const bool set = mg_walked_is_set(place);
   const enum holds held = holds(p, place->node, set);
   if (p->forbid ? held == NO : held == YES) return;
-  mg_str id = mg_walked_id(arena, place);
   struct mg_finding finding = {
       .pod = work->pod,
       .container = work->container,
       .where = where_of(place),
-      .subject = id.n ? mg_arena_printf(arena, "%.*s%.*s", MG_FMT(p->path_text), MG_FMT(id)) : p->path_text,
       .measure = measure_of(work, place, set),
   };
-  if (mg_run_explains(work->run)) finding.fix = fix_text(arena, p, set);
+  finding.subject = subject_of(work, place, &finding.measure);
+  if (mg_run_explains(work->run)) finding.fix = fix_text(mg_run_arena(work->run), p, set);
   report(work, &finding, place, set);
 }
 
@@ -222,7 +255,7 @@ static void judge(struct mg_run *run, const void *params, struct mg_pod *pod) {
   if (p->of == TEMPLATE && mg_run_sees_template(run)) judge_template(&work);
   if (p->of == POD && mg_run_sees_template(run)) mg_walk(p->path, pod->spec, judge_place, &work);
   for (uint32_t i = 0; p->of == CONTAINER && i < pod->container_count; i++) {
-    work.container = &pod->containers[i];
+    work = (struct work){.run = run, .p = p, .pod = pod, .container = &pod->containers[i]};
     if (mg_run_sees(run, work.container)) mg_walk(p->path, work.container->node, judge_place, &work);
   }
 }
