@@ -224,6 +224,23 @@ static void test_share(void **state) {
   mg_context_unref(second);
 }
 
+/* The loader refuses the second; who comes past it must not walk in a circle. */
+static void test_namesakes(void **state) {
+  (void)state;
+  struct mg_context *c = mg_context_new();
+  add(c, MG_CTX_LIMIT_RANGE, "{\"metadata\":{\"name\":\"a\"}}");
+  add(c, MG_CTX_LIMIT_RANGE, "{\"metadata\":{\"name\":\"a\",\"namespace\":\"default\"}}");
+  add(c, MG_CTX_LIMIT_RANGE, "{\"metadata\":{\"name\":\"b\",\"namespace\":\"default\"}}");
+  assert_int_equal(mg_context_seal(c), 0);
+  const struct mg_context_object *o = NULL;
+  for (const char *name = "ab"; *name; name++) {
+    o = mg_context_next(c, MG_CTX_LIMIT_RANGE, MG_S("default"), o);
+    assert_true(o && o->name.p[0] == *name);
+  }
+  assert_null(mg_context_next(c, MG_CTX_LIMIT_RANGE, MG_S("default"), o));
+  mg_context_unref(c);
+}
+
 static void test_no_memory(void **state) {
   (void)state;
   struct mg_arena small;
@@ -239,7 +256,8 @@ static void test_no_memory(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(test_kinds),          TEST(test_find), TEST(test_many),  TEST(test_default_class), TEST(test_object),
-      TEST(test_object_refused), TEST(test_join), TEST(test_share), TEST(test_no_memory),
+      TEST(test_object_refused), TEST(test_join), TEST(test_share), TEST(test_namesakes),
+      TEST(test_no_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,14 +55,16 @@ static uint32_t hash_of(mg_str ns, mg_str name) {
   return (uint32_t)(name.n ? mg_str_hash(h, name) : h);
 }
 
+mg_str mg_context_namespace(enum mg_context_kind kind, mg_node object) {
+  mg_str ns = mg_string(MG_GET(MG_GET(object, "metadata"), "namespace"));
+  if (rows[kind].cluster_scoped) return MG_S("");
+  return ns.n ? ns : MG_S("default");
+}
+
 void mg_context_identify(struct mg_context_object *o, enum mg_context_kind kind, mg_node object) {
-  mg_node meta = MG_GET(object, "metadata");
   o->object = object;
-  o->name = mg_string(MG_GET(meta, "name"));
-  if (!rows[kind].cluster_scoped) {
-    mg_str ns = mg_string(MG_GET(meta, "namespace"));
-    o->ns = ns.n ? ns : MG_S("default"); /* of a file: where kubectl would put it */
-  }
+  o->name = mg_string(MG_GET(MG_GET(object, "metadata"), "name"));
+  o->ns = mg_context_namespace(kind, object);
   o->hash = hash_of(o->ns, o->name);
 }
 
@@ -259,5 +261,6 @@ const struct mg_context_object *mg_context_next(const struct mg_context *context
   if (!t) return NULL;
   if (rows[kind].cluster_scoped) ns = (mg_str){0};
   uint32_t at = behind ? number_of(t, ns, behind->name) + 1 : number_of(t, ns, (mg_str){0});
+  while (behind && at < t->count && mg_str_eq(t->items[at]->name, behind->name)) at++; /* a namesake would lead back here */
   return at < t->count && mg_str_eq(t->items[at]->ns, ns) ? t->items[at] : NULL;
 }

@@ -46,6 +46,8 @@ int mg_context_object_new(struct mg_context_object **ret, enum mg_context_kind k
   __attribute__((warn_unused_result));
 struct mg_context_object *mg_context_object_ref(struct mg_context_object *object);
 void mg_context_object_unref(struct mg_context_object *object); /* NULL is fine */
+/* Where an object is: that of a file without a namespace is where kubectl would put it. "" of kinds that have none. */
+mg_str mg_context_namespace(enum mg_context_kind kind, mg_node object);
 /* Sets what an object is found by. */
 void mg_context_identify(struct mg_context_object *o, enum mg_context_kind kind, mg_node object);
 /* Whether both say the same. */

@@ -66,7 +66,7 @@ static bool take_name(struct loader *l, struct entry *e, mg_node root) {
 static void add_context(struct loader *l, struct entry *e, mg_node root, int kind) {
   mg_node meta = MG_GET(root, "metadata");
   e->name = mg_string(MG_GET(meta, "name"));
-  e->ns = mg_context_cluster_scoped((enum mg_context_kind)kind) ? MG_S("") : mg_string(MG_GET(meta, "namespace"));
+  e->ns = mg_context_namespace((enum mg_context_kind)kind, root);
   if (!e->name.n) {
     mg_diag_error(l->to.load.diags, meta.at ? meta : root, MG_AT_KEY, "a %.*s without a name", MG_FMT(e->api_kind));
     return;
