@@ -166,16 +166,17 @@ static bool is_covered(const struct work *work, const struct toleration *want) {
   return false;
 }
 
+/* The same toleration; how many seconds is its value. */
 static bool is_same(const struct toleration *a, const struct toleration *b) {
   return a->operator == b->operator && mg_str_eq(a->key, b->key) && mg_str_eq(a->value, b->value) &&
-         mg_str_eq(a->effect, b->effect) && a->seconds.set == b->seconds.set && a->seconds.value == b->seconds.value;
+         mg_str_eq(a->effect, b->effect);
 }
 
-/* Where oldObject has it, so that applying the same file again changes nothing; UINT32_MAX: at the end. */
-static uint32_t old_place(const struct work *work, const struct toleration *want) {
-  for (uint32_t i = 0; work->old && i < work->old->count && i <= work->present->count; i++)
-    if (is_same(&work->old->items[i], want)) return i;
-  return UINT32_MAX;
+/* What oldObject has is put back as it was, in its place, so that applying the same file again changes nothing; NULL: it is new. */
+static const struct toleration *old_one(const struct work *work, const struct toleration *want) {
+  for (uint32_t i = 0; work->old && i < work->old->count; i++)
+    if (is_same(&work->old->items[i], want)) return &work->old->items[i];
+  return NULL;
 }
 
 static mg_node make_toleration(struct mg_pod *pod, const struct toleration *t) {
@@ -222,7 +223,11 @@ static void want(struct work *work, const struct toleration *t) {
       .fix = explain ? fix_text(arena, t) : (mg_str){0},
   };
   if (!mg_run_wants(work->run, &finding, "no toleration for %.*s", MG_FMT(taint))) return;
-  mg_pod_add_toleration(work->pod, mg_run_patch(work->run), make_toleration(work->pod, t), old_place(work, t));
+  const struct toleration *old = old_one(work, t);
+  const uint32_t place = old ? (uint32_t)(old - work->old->items) : UINT32_MAX;
+  if (old) t = old;
+  mg_pod_add_toleration(work->pod, mg_run_patch(work->run), make_toleration(work->pod, t),
+                        place <= work->present->count ? place : UINT32_MAX);
   add_present(arena, work->present, t);
   remember(work->pod, work->present);
 }
