@@ -75,11 +75,14 @@ struct at {
   bool changed;
 };
 
+static mg_node old_amount(const struct at *at, enum mg_side side, mg_str resource) {
+  const struct mg_container *old = mg_run_old_container(at->run, at->c);
+  return old ? mg_get(mg_get(MG_GET(old->node, "resources"), mg_str_of(mg_side_words[side])), resource) : (mg_node){0};
+}
+
 /* What oldObject has is what was given before: put back, it changes nothing. */
 static mg_node value_to_set(const struct at *at, enum mg_side side, const struct mg_resource *r) {
-  const struct mg_container *old = mg_run_old_container(at->run, at->c);
-  mg_node before = {0};
-  if (old) before = mg_get(mg_get(MG_GET(old->node, "resources"), mg_str_of(mg_side_words[side])), r->name);
+  mg_node before = old_amount(at, side, r->name);
   struct mg_doc *doc = at->c->node.doc;
   if (!mg_missing(before)) return mg_make_copy(doc, before);
   return mg_make_text(doc, MG_STRING, mg_resource_text(mg_run_arena(at->run), r));
@@ -125,6 +128,12 @@ static bool lacks(const struct at *at, enum mg_side side, mg_str resource) {
   return side == MG_SIDE_LIMIT || !mg_get_key(at->requests, resource).at;
 }
 
+/* oldObject has a limit without a request: put back, it stands for both, and a default may not fit it. */
+static bool is_in_limit(const struct at *at, mg_str resource) {
+  return !mg_missing(old_amount(at, MG_SIDE_LIMIT, resource)) && mg_missing(old_amount(at, MG_SIDE_REQUEST, resource)) &&
+         lacks(at, MG_SIDE_LIMIT, resource) && mg_limit_default(at->ranges, MG_SIDE_LIMIT, resource, NULL);
+}
+
 static void want_side(struct at *at, enum mg_side side) {
   enum mg_limit_map map = side == MG_SIDE_LIMIT ? MG_LIMIT_DEFAULT : MG_LIMIT_DEFAULT_REQUEST;
   for (uint32_t i = 0; i < at->ranges->count; i++)
@@ -134,7 +143,8 @@ static void want_side(struct at *at, enum mg_side side) {
       for (uint32_t r = 0; item->type == MG_LIMIT_CONTAINER && r < item->maps[map].count; r++) {
         const struct mg_resource *resource = &MG_LIST_AT(item->maps[map], struct mg_resource, r);
         bool first = mg_limit_default(at->ranges, side, resource->name, NULL) == resource;
-        if (first && lacks(at, side, resource->name)) want_amount(at, side, resource, range);
+        if (!first || !lacks(at, side, resource->name)) continue;
+        if (side == MG_SIDE_LIMIT || !is_in_limit(at, resource->name)) want_amount(at, side, resource, range);
       }
     }
 }
