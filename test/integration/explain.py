@@ -107,6 +107,7 @@ def reasons(work):
     documents = [policy(key.lower(), {key: value}) for key, (value, _) in MISSED.items()]
     documents += [policy("all", {}), policy("excluded", {}, [{"namespaces": ["ml-*"]}]),
                   policy("spared", {}, [{"containers": ["main"]}])]
+    documents[len(MISSED)]["spec"]["description"] = "Why it is there,\nin a sentence.\n"
     policies.write_text(yaml.safe_dump_all(documents, sort_keys=False))
     source = policies.read_text().splitlines()
     code, out, err = run("explain", "--policies", policies, "--user", "alice", object_file)
@@ -124,6 +125,7 @@ def reasons(work):
         result(f"why not: {key}", good, f"{text}\n{line}")
     applies = blocks.get("all", "")
     result("a policy that applies, and what it came to", applies.startswith("applies to 1 of 1 template: deny"), applies)
+    result("with its description", "\n      Why it is there, in a sentence." in applies, applies)
     result("one whose exclude exempts the template", "exclude[0] exempts it" in blocks.get("excluded", ""), blocks)
     result("one whose exclude leaves out a container applies", blocks.get("spared", "").startswith("applies to 1 of 1"), blocks)
     result("the decision", out.endswith("  denied; 0 edits\n"), out[-80:])

@@ -163,6 +163,12 @@ static bool template_reason(struct subject *s, const struct mg_policy *policy, s
   return false;
 }
 
+static void say_description(struct mg_buf *out, const struct mg_policy *policy) {
+  mg_buf_lit(out, "      ");
+  clean(out, policy->description);
+  mg_buf_byte(out, '\n');
+}
+
 static void policy_words(struct subject *s, const struct mg_policy *policy) {
   struct mg_buf *out = s->e->out;
   const char *key = mg_match_missed(&policy->match, MG_SENSE_MATCH, s->request, mg_snapshot_context(s->e->snapshot), NULL);
@@ -185,13 +191,15 @@ static void policy_words(struct subject *s, const struct mg_policy *policy) {
   for (uint32_t i = 0; i < s->workload->pod_count; i++)
     applies += template_reason(&inner, policy, s->workload->pods[i], s->workload->pod_count > 1);
   const uint8_t result = s->results[policy->index];
-  if (!applies && !s->workload->pod_count && result != MG_RESULT_NO_MATCH)
+  const bool alone = !applies && !s->workload->pod_count && result != MG_RESULT_NO_MATCH;
+  if (alone)
     mg_buf_printf(out, "applies to the object: %s\n", mg_policy_result_words[result]);
   else if (!applies)
     mg_buf_lit(out, "does not apply\n");
   else
     mg_buf_printf(out, "applies to %u of %u template%s: %s\n", applies, s->workload->pod_count,
                   s->workload->pod_count == 1 ? "" : "s", mg_policy_result_words[result]);
+  if ((alone || applies) && policy->description.n) say_description(out, policy);
   mg_buf_put(out, mg_buf_str(&reasons));
 }
 
