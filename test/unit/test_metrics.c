@@ -107,6 +107,28 @@ static void test_policies(void **state) {
   mg_metrics_unref(m);
 }
 
+/* A series is there once. */
+static void test_namesakes(void **state) {
+  (void)state;
+  static const char *const one[] = {"a", "one", "one"}, *const other[] = {"one", "a", "one"};
+  struct mg_metrics *m = create(one, 3), *next = create(other, 3);
+  mg_metrics_policy(m, 1, MG_METRICS_PASS);
+  mg_metrics_policy(m, 2, MG_METRICS_PASS);
+  mg_metrics_policy_time(m, 2, 1000);
+  mg_metrics_carry(next, m);
+  mg_metrics_policy(next, 2, MG_METRICS_PASS);
+  char *text = text_of(next);
+  static const char count[] = "mlgate_policy_evaluations_total{policy=\"one\",result=\"pass\"}";
+  const char *first = strstr(text, count);
+  assert_non_null(first);
+  assert_int_equal(strncmp(first + strlen(count), " 3\n", 3), 0);
+  assert_null(strstr(first + 1, count));
+  free(text);
+  has(next, "mlgate_policy_duration_seconds_count{policy=\"one\"} 1\n");
+  mg_metrics_unref(m);
+  mg_metrics_unref(next);
+}
+
 static void test_server_counters(void **state) {
   (void)state;
   struct mg_metrics *m = create(policies, 0);
@@ -340,6 +362,7 @@ int main(void) {
     cmocka_unit_test(test_format),          cmocka_unit_test(test_carry),      cmocka_unit_test(test_limits),
     cmocka_unit_test(test_threads),         cmocka_unit_test(test_policy_time), cmocka_unit_test(test_errors),
     cmocka_unit_test(test_negotiation),     cmocka_unit_test(test_negotiation_failed),
+    cmocka_unit_test(test_namesakes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,6 +42,7 @@ static const unsigned statuses[] = {400, 413, 500, 503, 0 /* other */};
 
 struct names {
   char **list; /* n strings, one allocation each */
+  size_t *rows; /* where each is counted: with the first of its name */
   size_t n;
 };
 
@@ -73,17 +74,29 @@ static void names_fini(struct names *names) {
     free(names->list[i]);
   }
   free(names->list);
+  free(names->rows);
+}
+
+/* Policies of two namespaces may have one name, which may have one series. */
+static size_t row_of(const struct names *names, size_t i) {
+  size_t row = 0;
+  while (row < i && strcmp(names->list[row], names->list[i]) != 0) {
+    row++;
+  }
+  return row;
 }
 
 static bool names_init(struct names *names, const char *const *list, size_t n) {
   names->list = calloc(n + 1, sizeof *names->list);
-  for (; names->list && names->n < n; names->n++) {
+  names->rows = calloc(n + 1, sizeof *names->rows);
+  for (; names->list && names->rows && names->n < n; names->n++) {
     names->list[names->n] = strdup(list[names->n]);
     if (!names->list[names->n]) {
       return false;
     }
+    names->rows[names->n] = row_of(names, names->n);
   }
-  return names->list != NULL;
+  return names->list != NULL && names->rows != NULL;
 }
 
 struct mg_metrics *mg_metrics_ref(struct mg_metrics *metrics) {
@@ -158,7 +171,7 @@ void mg_metrics_error(struct mg_metrics *metrics, unsigned http_status) {
 }
 
 static size_t policy_row(const struct mg_metrics *metrics, size_t policy) {
-  return policy < metrics->policies.n ? policy : metrics->policies.n;
+  return policy < metrics->policies.n ? metrics->policies.rows[policy] : metrics->policies.n;
 }
 
 void mg_metrics_policy(struct mg_metrics *metrics, size_t policy, enum mg_metrics_result result) {
@@ -214,7 +227,7 @@ static void carry_named(struct names *to_names, counter *to, const struct names 
     for (size_t tried = 0; tried < to_names->n; tried++) {
       size_t k = (at + tried) % to_names->n;
       if (strcmp(to_names->list[k], from_names->list[i]) == 0) {
-        carry_row(&to[k * width], &from[i * width], width);
+        carry_row(&to[to_names->rows[k] * width], &from[i * width], width);
         at = k + 1;
         break;
       }
@@ -285,6 +298,10 @@ static size_t policy_rows(const struct mg_metrics *metrics) {
   return metrics->policies.n + (metrics->n_policies > metrics->policies.n);
 }
 
+static bool has_series(const struct mg_metrics *metrics, size_t row) {
+  return row >= metrics->policies.n || metrics->policies.rows[row] == row;
+}
+
 static void put_policy(struct mg_buf *out, const struct mg_metrics *metrics, size_t row) {
   mg_buf_lit(out, "{policy=\"");
   put_label(out, row < metrics->policies.n ? metrics->policies.list[row] : "other");
@@ -320,6 +337,9 @@ static void write_policy_time(const struct mg_metrics *metrics, const char *name
 
 static void write_evaluations(const struct mg_metrics *metrics, const char *name, struct mg_buf *out) {
   for (size_t i = 0; i < policy_rows(metrics) * MG_METRICS_RESULTS; i++) {
+    if (!has_series(metrics, i / MG_METRICS_RESULTS)) {
+      continue;
+    }
     mg_buf_put(out, mg_str_of(name));
     put_policy(out, metrics, i / MG_METRICS_RESULTS);
     mg_buf_printf(out, "\",result=\"%s\"} %" PRIu64 "\n", results[i % MG_METRICS_RESULTS], get(&metrics->evaluations[i]));
