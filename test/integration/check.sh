@@ -244,6 +244,17 @@ sed 's/for-bad/no-edit/; s/policies: \[gpu\],/policies: [gpu], rules: [toleratio
 exits 'one that holds back an edit' 0 "${check[@]}" --policies edit.yaml --format json --now 2026-06-01 good.yaml
 json 'is told, too' '[.exceptions[].name] == ["no-edit"] and .results[0].violations == [] and .results[0].patch == []'
 
+cat >namesakes.yaml <<'YAML'
+apiVersion: mlgate.dev/v1
+kind: Policy
+metadata: {name: gpu, namespace: other}
+spec: {rules: [{visibleDevices: {deny: [all]}}]}
+---
+YAML
+sed 's/policies: \[gpu\],/policies: [gpu], rules: [gpuLimits],/' except.yaml >>namesakes.yaml
+exits 'of two policies of one name' 0 "${check[@]}" --policies namesakes.yaml --now 2026-06-01 bad.yaml
+result 'an exception knows the rules of both' "$(grep 'has a rule' err.txt)"
+
 # --- policies in each other's way ---
 rule() { # NAME ACTION RULE: a policy
   printf -- '---\napiVersion: mlgate.dev/v1\nkind: Policy\nmetadata: {name: %s}\nspec:\n  action: %s\n  rules:\n  - %s\n' "$@"

@@ -226,11 +226,19 @@ static struct mg_exception *new_exception(struct mg_snapshot *s) {
   return &all[s->exception_count++];
 }
 
+/* A list of nothing could be read as none or as all. */
+static void check_named(struct mg_loader *l, mg_node list, const char *key) {
+  if (mg_is(list, MG_ARRAY) && !mg_first(list).at)
+    mg_diag_error(l->load.diags, list, MG_AT_VALUE, "\"%s\" must name at least one", key);
+}
+
 static void load_exception(struct mg_loader *l, const struct mg_document *d, mg_node root) {
   struct mg_exception *e = new_exception(l->snapshot);
   if (!e) return;
   *e = (struct mg_exception){.name = d->metadata.name, .at = root};
   mg_decode(&l->load, exception_fields, "spec", d->spec, e);
+  check_named(l, MG_GET(d->spec, "policies"), "policies");
+  check_named(l, MG_GET(d->spec, "rules"), "rules");
   mg_match_check_kinds(&l->load, &l->snapshot->kinds, &e->match, MG_GET(d->spec, "match"));
 }
 

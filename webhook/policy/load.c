@@ -211,15 +211,17 @@ static void cross_check(struct loader *l) {
   }
 }
 
-static const struct mg_policy *find_policy(const struct mg_snapshot *s, mg_str name) {
+static bool has_policy(const struct mg_snapshot *s, mg_str name) {
   for (uint32_t p = 0; p < s->policy_count; p++)
-    if (mg_str_eq(s->policies[p].name, name)) return &s->policies[p];
-  return NULL;
+    if (mg_str_eq(s->policies[p].name, name)) return true;
+  return false;
 }
 
-static bool has_rule(const struct mg_policy *policy, mg_str name) {
-  for (uint32_t r = 0; policy && r < policy->rule_count; r++)
-    if (mg_str_eq(policy->rules[r].name, name)) return true;
+/* Policies of several namespaces may have one name. */
+static bool has_rule(const struct mg_snapshot *s, mg_str policy, mg_str name) {
+  for (uint32_t p = 0; p < s->policy_count; p++)
+    for (uint32_t r = 0; r < s->policies[p].rule_count && mg_str_eq(s->policies[p].name, policy); r++)
+      if (mg_str_eq(s->policies[p].rules[r].name, name)) return true;
   return false;
 }
 
@@ -230,14 +232,14 @@ static void check_exception(struct loader *l, const struct mg_exception *e) {
   s->needs |= mg_exception_needs(e);
   for (uint32_t i = 0; i < e->policies.count; i++, n = mg_next(n)) {
     mg_str name = MG_LIST_AT(e->policies, mg_str, i);
-    if (!find_policy(s, name)) mg_diag_warn(l->to.load.diags, n, MG_AT_VALUE, "no policy is named \"%.*s\"", MG_FMT(name));
+    if (!has_policy(s, name)) mg_diag_warn(l->to.load.diags, n, MG_AT_VALUE, "no policy is named \"%.*s\"", MG_FMT(name));
   }
   n = mg_first(MG_GET(spec, "rules"));
   for (uint32_t i = 0; i < e->rules.count; i++, n = mg_next(n)) {
     mg_str name = MG_LIST_AT(e->rules, mg_str, i);
     bool found = false;
     for (uint32_t p = 0; p < e->policies.count && !found; p++)
-      found = has_rule(find_policy(s, MG_LIST_AT(e->policies, mg_str, p)), name);
+      found = has_rule(s, MG_LIST_AT(e->policies, mg_str, p), name);
     if (!found) mg_diag_warn(l->to.load.diags, n, MG_AT_VALUE, "none of these policies has a rule \"%.*s\"", MG_FMT(name));
   }
 }
