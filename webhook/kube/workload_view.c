@@ -332,7 +332,7 @@ static void add_nested(struct walk *w, mg_node node, mg_str id) {
   if (!mg_is(node, MG_OBJECT)) malformed(w, node, "an object");
   if (!mg_is(node, MG_OBJECT) || !kind) return;
   if (w->depth + 1 == MOST_NESTED) {
-    malformed(w, node, "nested so deeply that it is looked into");
+    malformed(w, node, "within the depth that is looked into");
     return;
   }
   add_inner(w->all, &(struct mg_inner){node, kind, id});
