@@ -136,7 +136,7 @@ struct told {
   mg_str id, value;
   uint32_t times;
 };
-#define TOLD_MAX 256 /* of them, so that a hostile list stays cheap; items behind are told apart by number */
+#define TOLD_MAX 64 /* of them, so that a hostile list stays cheap; items behind are told apart by number */
 
 struct work {
   struct mg_run *run;
