@@ -163,18 +163,24 @@ static void judge_reference(const struct use *use, mg_str reference, const struc
   }
 }
 
-/* An image that is not there, or an object of a kind of its own, is for its controller to fill in. */
+/* As written; of an image in parts, {repository, tag}, what they make together. */
+static mg_str reference_of(const struct use *use) {
+  return use->container && mg_is(use->at, MG_OBJECT) ? use->container->image : mg_text(use->at);
+}
+
+/* An image that is not there, or parts without a name, is for its controller to fill in. */
 static void judge_image(struct use *use) {
   struct mg_arena *arena = mg_run_arena(use->run);
   struct mg_image image;
-  mg_str reference = mg_text(use->at);
-  if (mg_missing(use->at) || (!reference.n && mg_is(use->at, MG_STRING)) || mg_is(use->at, MG_OBJECT)) return;
-  if (mg_is(use->at, MG_STRING) && mg_image_parse(arena, reference, &image)) {
+  mg_str reference = reference_of(use);
+  const bool written = mg_is(use->at, MG_OBJECT) || mg_is(use->at, MG_STRING);
+  if (mg_missing(use->at) || (written && !reference.n)) return;
+  if (written && mg_image_parse(arena, reference, &image)) {
     judge_reference(use, reference, &image);
     return;
   }
   struct mg_finding f = finding_of(use, "reference", reference);
-  if (mg_is(use->at, MG_STRING))
+  if (written)
     mg_run_violation(use->run, &f, "%.*s has image \"%.*s\", which is no image reference", MG_FMT(use->who), MG_FMT(reference));
   else
     mg_run_violation(use->run, &f, "%.*s has an image that is not a string", MG_FMT(use->who));
