@@ -122,3 +122,13 @@ void mg_pod_reread(struct mg_pod *pod) {
 bool mg_pod_may_set(const struct mg_pod *pod, mg_str field) {
   return !pod->kind || !mg_list_has(pod->kind->without, field);
 }
+
+mg_node mg_pod_metadata(const struct mg_pod *pod, struct mg_steps *ret_missing) {
+  static const struct mg_step step = {MG_STEP_KEY, {"metadata", 8}};
+  const struct mg_steps own = {&step, 1, true};
+  *ret_missing = (struct mg_steps){0};
+  if (!mg_pod_may_set(pod, step.key)) return (mg_node){0}; /* what its schema drops */
+  if (pod->row->shape == MG_SHAPE_TEMPLATE) return mg_steps_nearest(own, pod->node, NULL, 0, ret_missing);
+  if (!pod->row->metadata.set) return (mg_node){0};
+  return mg_steps_nearest(pod->row->metadata, pod->object, pod->choices, pod->choice_count, ret_missing);
+}

@@ -309,16 +309,27 @@ static mg_node take(mg_node container, bool items, const struct mg_taken *choice
   return items ? mg_item(container, n) : nth_value(container, n);
 }
 
-mg_node mg_steps_follow(struct mg_steps path, mg_node from, const struct mg_taken *choices, uint32_t choice_count) {
-  uint32_t wild = 0;
-  for (uint32_t i = 0; i < path.count && from.at; i++) {
+mg_node mg_steps_nearest(struct mg_steps path, mg_node from, const struct mg_taken *choices, uint32_t choice_count,
+                         struct mg_steps *ret_missing) {
+  uint32_t wild = 0, i = 0;
+  for (; i < path.count && from.at; i++) {
     const struct mg_step *step = &path.steps[i];
+    mg_node next;
     if (step->kind == MG_STEP_KEY) {
-      from = mg_get(from, step->key);
+      next = mg_get(from, step->key);
     } else {
-      from = take(from, step->kind == MG_STEP_ITEMS, wild < choice_count ? &choices[wild] : NULL);
+      next = take(from, step->kind == MG_STEP_ITEMS, wild < choice_count ? &choices[wild] : NULL);
       wild++;
     }
+    if (!next.at) break;
+    from = next;
   }
+  *ret_missing = (struct mg_steps){path.count > i ? path.steps + i : NULL, path.count - i, true};
   return from;
+}
+
+mg_node mg_steps_follow(struct mg_steps path, mg_node from, const struct mg_taken *choices, uint32_t choice_count) {
+  struct mg_steps missing;
+  mg_node nearest = mg_steps_nearest(path, from, choices, choice_count, &missing);
+  return missing.count ? (mg_node){0} : nearest;
 }

@@ -128,3 +128,6 @@ struct mg_taken {
 /* Walks steps from a node: wild cards take the choices in order, so that the replicas of a group are found beside its template.
  * Absent where a step leads nowhere. */
 mg_node mg_steps_follow(struct mg_steps path, mg_node from, const struct mg_taken *choices, uint32_t choice_count);
+/* The same as far as it leads, and the steps that it does not. */
+mg_node mg_steps_nearest(struct mg_steps path, mg_node from, const struct mg_taken *choices, uint32_t choice_count,
+                         struct mg_steps *ret_missing);

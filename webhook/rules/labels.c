@@ -66,14 +66,18 @@ static void judge_labels(struct mg_run *run, const struct params *p, struct mg_p
     judge_label(run, pod, labels, &MG_LIST_AT(p->require, struct mg_pattern_pair, i));
 }
 
-/* A bare pod spec, and a template whose schema drops metadata, cannot carry a label: the Pod is judged when it comes. */
+/* A template without metadata has no labels. Where its kind has no place for them the Pod is judged when it comes. */
 static void judge(struct mg_run *run, const void *params, struct mg_pod *pod) {
   const struct params *p = params;
-  if (p->of != TEMPLATE || !mg_run_sees_template(run) || !mg_pod_may_set(pod, MG_S("metadata"))) return;
-  if (pod->meta.at)
-    judge_labels(run, p, pod, MG_WHERE(pod->meta, MG_S("labels")));
-  else if (pod->row->shape == MG_SHAPE_TEMPLATE)
-    judge_labels(run, p, pod, MG_WHERE(pod->node, MG_S("metadata"), MG_S("labels")));
+  struct mg_steps missing;
+  if (p->of != TEMPLATE || !mg_run_sees_template(run)) return;
+  mg_node metadata = mg_pod_metadata(pod, &missing);
+  if (!metadata.at) return;
+  struct mg_where labels = {.node = metadata};
+  if (!missing.count) labels = MG_WHERE(metadata, MG_S("labels"));
+  for (uint32_t i = 0; missing.count && i <= missing.count && i < MG_WHERE_KEYS; i++)
+    labels.more[i] = i < missing.count ? missing.steps[i].key : MG_S("labels");
+  judge_labels(run, p, pod, labels);
 }
 
 static void judge_workload(struct mg_run *run, const void *params, const struct mg_workload *workload) {

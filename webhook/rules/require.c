@@ -28,8 +28,8 @@ static const struct mg_field fields[] = {
      .doc = "The field, from what `of` names: keys between dots, [] or [*] for every item, {} for every value; a key with dots "
             "in quotes, metadata.labels[\"a.b/c\"]. A wild card over nothing leads nowhere."},
     {"of", &mg_t_enum, AT(of), of_words, .def = "object",
-     .doc = "Where the path starts: object; template (metadata and spec of each pod template); pod (each pod spec); container "
-            "(each container, init and ephemeral ones too)."},
+     .doc = "Where the path starts: object; template (spec of each pod template, and metadata where the kind has a place for "
+            "them); pod (each pod spec); container (each container, init and ephemeral ones too)."},
     {"equals", &mg_t_node, AT(equals), .doc = "The value, of any type: numbers by value, all else by type and value."},
     {"pattern", &mg_t_pattern, AT(pattern), .doc = "Glob or /PCRE2/ on the text of a string, number or boolean."},
     {"exists", &mg_t_bool, AT(exists), .doc = "true: it is there; false: it is not. A null is not there."},
@@ -239,14 +239,26 @@ static void judge_place(void *context, const struct mg_walked *place) {
   report(work, &finding, place, set);
 }
 
-/* A bare pod spec is the spec of a template; its metadata is elsewhere, or nowhere. */
+static struct mg_steps joined(struct mg_arena *arena, struct mg_steps first, struct mg_steps second) {
+  struct mg_step *steps = MG_NEW_N(arena, struct mg_step, first.count + second.count);
+  if (!steps) return (struct mg_steps){0};
+  memcpy(steps, first.steps, first.count * sizeof *steps);
+  memcpy(steps + first.count, second.steps, second.count * sizeof *steps);
+  return (struct mg_steps){steps, first.count + second.count, true};
+}
+
+/* A bare pod spec is the spec of a template. Metadata that are not there have nothing; where the kind has no place for them
+ * nothing is asked of them. */
 static void judge_template(struct work *work) {
-  struct mg_steps path = work->p->path, rest = {path.steps + 1, path.count - 1, true};
+  struct mg_steps path = work->p->path, rest = {path.steps + 1, path.count - 1, true}, missing;
   const struct mg_pod *pod = work->pod;
-  if (pod->row->shape == MG_SHAPE_TEMPLATE)
-    mg_walk(path, pod->node, judge_place, work);
-  else
-    mg_walk(rest, mg_str_is(path.steps[0].key, "spec") ? pod->spec : pod->meta, judge_place, work);
+  if (mg_str_is(path.steps[0].key, "spec")) {
+    mg_walk(rest, pod->spec, judge_place, work);
+    return;
+  }
+  mg_node metadata = mg_pod_metadata(pod, &missing);
+  if (missing.count) rest = joined(mg_run_arena(work->run), missing, rest);
+  if (rest.set) mg_walk(rest, metadata, judge_place, work);
 }
 
 static void judge(struct mg_run *run, const void *params, struct mg_pod *pod) {
