@@ -156,6 +156,11 @@ static void mutate(struct mg_run *run, const void *params, struct mg_pod *pod) {
 
 /* ---- judge ---- */
 
+/* The field as the kind calls it: an Argo workflow's own is podPriorityClassName. */
+static mg_str key_of(const struct mg_finding *of_class) {
+  return mg_text(mg_key_of(of_class->where.node));
+}
+
 static void judge_allowed(struct mg_run *run, const struct params *p, const struct mg_finding *of_class) {
   mg_str name = of_class->measure.text;
   if (!p->allowed.count || mg_list_has(p->allowed, name)) return;
@@ -163,8 +168,9 @@ static void judge_allowed(struct mg_run *run, const struct params *p, const stru
   finding.subject = MG_S("allowed");
   mg_str best = mg_list_has(p->allowed, p->class_name) ? p->class_name : MG_LIST_AT(p->allowed, mg_str, 0);
   mg_str all = mg_listed(mg_run_arena(run), p->allowed, mg_listed_string);
-  finding.fix = mg_arena_printf(mg_run_arena(run), "priorityClassName: %.*s", MG_FMT(best));
-  mg_run_violation(run, &finding, "priorityClassName \"%.*s\" is not allowed; allowed: %.*s", MG_FMT(name), MG_FMT(all));
+  mg_str key = key_of(of_class);
+  finding.fix = mg_arena_printf(mg_run_arena(run), "%.*s: %.*s", MG_FMT(key), MG_FMT(best));
+  mg_run_violation(run, &finding, "%.*s \"%.*s\" is not allowed; allowed: %.*s", MG_FMT(key), MG_FMT(name), MG_FMT(all));
 }
 
 static void judge_policy(struct mg_run *run, const struct params *p, const struct mg_finding *of_class) {
@@ -173,8 +179,8 @@ static void judge_policy(struct mg_run *run, const struct params *p, const struc
   if (!p->has_policy || !policy.n || mg_str_is(policy, policy_words[p->policy])) return;
   struct mg_finding finding = *of_class;
   finding.subject = POLICY;
-  finding.fix =
-      mg_arena_printf(mg_run_arena(run), "priorityClassName: a class with preemptionPolicy %s", policy_words[p->policy]);
+  finding.fix = mg_arena_printf(mg_run_arena(run), "%.*s: a class with preemptionPolicy %s", MG_FMT(key_of(of_class)),
+                                policy_words[p->policy]);
   mg_run_violation(run, &finding, "PriorityClass \"%.*s\" %s (preemptionPolicy %.*s), the policy wants %s", MG_FMT(name),
                    mg_str_is(policy, "Never") ? "would not preempt" : "would preempt", MG_FMT(policy), policy_words[p->policy]);
 }
