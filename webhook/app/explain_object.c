@@ -67,6 +67,7 @@ static void container_words(struct subject *s, struct mg_pod *pod, struct mg_con
   if (c->uses_accelerator) mg_buf_printf(out, ": uses accelerators (%" PRId64 ")", c->devices);
   else mg_buf_printf(out, ": %s", c->claims_unknown ? "has a device claim that the context does not resolve" : "no accelerator");
   if (c->shared) mg_buf_lit(out, ", a share by annotation");
+  if (c->presumed) mg_buf_lit(out, ", as its kind says, without a limit");
   if (c->claims_device) mg_buf_lit(out, ", a device claim");
   if (mg_container_is_infrastructure(pod, c)) mg_buf_lit(out, ", an infrastructure image");
   mg_buf_byte(out, '\n');

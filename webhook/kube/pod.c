@@ -245,8 +245,9 @@ static void read_devices(struct mg_pod *pod) {
     if (row->form != MG_DEVICE_SOME)
       add_device(pod, c, row, n);
     else if (is_some(read_amount(n, &q), q))
-      c->shared = pod->has_share = true;
+      c->presumed = true;
   }
+  c->presumed &= !speaks_for_itself(c);
 }
 
 int mg_pod_read(struct mg_pod *pod) {
@@ -268,12 +269,12 @@ int mg_pod_read(struct mg_pod *pod) {
 }
 
 void mg_pod_refresh(struct mg_pod *pod) {
-  pod->has_accelerator = pod->has_unknown_claim = pod->has_share = false;
+  pod->has_accelerator = pod->has_unknown_claim = pod->has_share = pod->has_presumed = pod->has_granted = false;
   pod->claimed = 0;
-  pod->all_use = pod->container_count > 0;
+  pod->all_granted = pod->container_count > 0;
   for (uint32_t i = 0; i < pod->container_count; i++) {
     struct mg_container *c = &pod->containers[i];
-    c->shared = c->claims_device = c->claims_unknown = false;
+    c->shared = c->presumed = c->claims_device = c->claims_unknown = false;
     c->claimed = 0;
     if (read_amounts(pod, c)) return;
   }
@@ -283,14 +284,16 @@ void mg_pod_refresh(struct mg_pod *pod) {
   read_devices(pod);
   for (uint32_t i = 0; i < pod->container_count; i++) {
     struct mg_container *c = &pod->containers[i];
-    c->uses_accelerator = c->claims_device || c->shared;
+    c->uses_accelerator = c->claims_device || c->shared || c->presumed;
     c->plain = true;
     for (uint32_t a = 0; a < c->amount_count; a++) {
       c->uses_accelerator |= mg_amount_is_device(&c->amounts[a]);
       c->plain &= c->amounts[a].plain || !c->amounts[a].accelerator;
     }
     pod->has_accelerator |= c->uses_accelerator;
-    pod->all_use &= c->uses_accelerator;
+    pod->has_presumed |= c->presumed;
+    pod->has_granted |= mg_container_is_granted(c);
+    pod->all_granted &= mg_container_is_granted(c);
   }
   mg_pod_sum(pod);
 }
@@ -344,6 +347,10 @@ int64_t mg_amount_devices(const struct mg_amount *a) {
 
 bool mg_container_uses_accelerator(const struct mg_container *c) {
   return c->uses_accelerator;
+}
+
+bool mg_container_is_granted(const struct mg_container *c) {
+  return c->uses_accelerator && !c->presumed;
 }
 
 bool mg_pod_level_limit(const struct mg_pod *pod, mg_str resource, mg_node *ret) {

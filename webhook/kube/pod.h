@@ -47,10 +47,11 @@ struct mg_container {
   struct mg_amount *amounts;
   uint32_t amount_count;
   bool shared;           /* a sharing annotation names it */
+  bool presumed;         /* its kind says that it uses devices, and nothing gives it any: no limit, claim or share */
   bool claims_device;    /* uses a device claim that resolves to an accelerator */
   bool claims_unknown;   /* uses a claim that cannot be resolved */
   int64_t claimed;       /* devices of resolved claims */
-  bool uses_accelerator; /* amount, resolved claim or share */
+  bool uses_accelerator; /* amount, resolved claim or share, or presumed to */
   bool plain;            /* the amount of every accelerator is */
   int64_t devices;       /* of every accelerator, with claims */
   bool infrastructure;   /* image of the infrastructure list, when first asked: mg_container_is_infrastructure */
@@ -85,7 +86,8 @@ struct mg_pod {
   int64_t claimed;                 /* devices of resolved claims, each claim once */
   int64_t devices;                 /* of every accelerator, with claims, as the API server adds containers */
   int64_t most;                    /* devices of the container that has the most */
-  bool all_use;                    /* it has containers, and each of them uses an accelerator */
+  bool has_presumed, has_granted;  /* of any container: only its kind says that it uses devices; it is given some */
+  bool all_granted;                /* it has containers, and each of them is given some */
   uint32_t version;                /* changed by every edit */
   struct {                         /* what a rule type has read of the template, so that its next rule need not */
     const void *owner;             /* the rule type */
@@ -157,8 +159,10 @@ bool mg_amount_used(const struct mg_amount *a);
 bool mg_amount_is_device(const struct mg_amount *a);
 /* Devices of a count resource: the limit, else the request; unreadable 1; never negative. */
 int64_t mg_amount_devices(const struct mg_amount *a);
-/* Any use of an accelerator: amount, resolved claim, share. */
+/* Any use of an accelerator: amount, resolved claim, share, or its kind says so. */
 bool mg_container_uses_accelerator(const struct mg_container *c);
+/* The same without its kind's word, which gives no device to anybody. */
+bool mg_container_is_granted(const struct mg_container *c);
 
 /* Which accelerators count: NULL means all. */
 struct mg_device_filter {

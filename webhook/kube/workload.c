@@ -124,7 +124,8 @@ static const struct mg_field device_fields[] = {
     {"resource", &mg_t_string, offsetof(struct mg_device_row, resource), .doc = "Resource name; default: nvidia.com/gpu."},
     {"resourceAt", &mg_t_steps, offsetof(struct mg_device_row, resource_at), .doc = "Where the object names the resource."},
     {"as", &mg_t_enum, offsetof(struct mg_device_row, form), form_words, .def = "limit",
-     .doc = "limit or request: that many devices; some: it uses one, how many is not said."},
+     .doc = "limit or request: that many devices; some: it uses one, how many is not said, which is no limit: back doors are "
+            "judged."},
     MG_FIELDS_END,
 };
 static const struct mg_shape device_shape = {device_fields, "a device"};

@@ -26,9 +26,9 @@ struct mg_gpu {
 /* The resource is an accelerator that the rule is about. */
 bool mg_gpu_in_scope(const struct mg_gpu *gpu, const struct mg_amount *a);
 bool mg_gpu_uses_some(const struct mg_gpu *gpu, const struct mg_container *c);
-/* The container asks for one: an amount in scope that is not zero, a resolved claim, a share. */
+/* The container asks for one: an amount in scope that is not zero, a resolved claim, a share, or its kind says so. */
 static inline bool mg_gpu_uses(const struct mg_gpu *gpu, const struct mg_container *c) {
-  return c->uses_accelerator && (c->claims_device || c->shared || mg_gpu_uses_some(gpu, c));
+  return c->uses_accelerator && (c->claims_device || c->shared || c->presumed || mg_gpu_uses_some(gpu, c));
 }
 
 /* Each where the parameters ask for it: signals, max or allowed, max.pod, max.workload. */

@@ -235,7 +235,7 @@ static void judge(struct mg_run *run, const void *params, struct mg_pod *pod) {
     if (mg_run_sees(run, at.c)) judge_container(&at);
   }
   if (p->gpu.max.pod.set) mg_gpu_judge_pod(run, &p->gpu, pod);
-  if (p->gpu.signals && (!pod->all_use || p->gpu.filter.resources.count)) mg_gpu_judge_signals(run, &p->gpu, pod);
+  if (p->gpu.signals && (!pod->all_granted || p->gpu.filter.resources.count)) mg_gpu_judge_signals(run, &p->gpu, pod);
 }
 
 static void judge_workload(struct mg_run *run, const void *params, const struct mg_workload *workload) {

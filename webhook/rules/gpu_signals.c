@@ -243,11 +243,9 @@ static void judge_hint(const struct at *at, mg_node list, enum mg_gpu_signal sig
                    labels ? "selects nodes by" : "tolerates the taint", MG_FMT(shown));
 }
 
-/* Whatever `resources` narrows the rule to: a limit for another device is a limit. */
+/* Whatever `resources` narrows the rule to: a limit for another device is a limit. That only its kind says so is none. */
 static bool has_devices(const struct at *at) {
-  for (uint32_t i = 0; i < at->pod->container_count; i++)
-    if (at->pod->containers[i].claims_unknown || at->pod->containers[i].uses_accelerator) return true;
-  return false;
+  return at->pod->has_unknown_claim || at->pod->has_granted;
 }
 
 static bool has_infrastructure(const struct at *at) {
@@ -275,7 +273,7 @@ void mg_gpu_judge_signals(struct mg_run *run, const struct mg_gpu *gpu, struct m
   if (wanted(&at, MG_SIGNAL_DEVICE_PATH)) hosts = read_hosts(pod, mg_run_arena(run));
   for (uint32_t i = 0; i < pod->container_count; i++) {
     struct mg_container *c = at.c = &pod->containers[i];
-    if (c->claims_unknown || c->uses_accelerator || !mg_run_sees(run, c)) continue;
+    if (c->claims_unknown || mg_container_is_granted(c) || !mg_run_sees(run, c)) continue;
     if (wanted(&at, MG_SIGNAL_ENV)) judge_env(&at);
     if (wanted(&at, MG_SIGNAL_DEVICE_PATH)) judge_mounts(&at, &hosts);
     if (wanted(&at, MG_SIGNAL_IMAGE)) judge_image(&at);

@@ -43,11 +43,12 @@ static mg_str class_to_set(const struct mg_run *run, const struct params *p) {
   return before.n ? before : p->name;
 }
 
-/* A Pod's overhead needs no care: without a class it has none, and the API server fills it in when it sees the new one. */
+/* A Pod's overhead needs no care: without a class it has none, and the API server fills it in when it sees the new one. A
+ * template of which only its kind says that it uses devices is given none: the class would be its back door to them. */
 static void mutate(struct mg_run *run, const void *params, struct mg_pod *pod) {
   const struct params *p = params;
   mg_node present = mg_get(pod->spec, CLASS);
-  if (!p->name.n || (p->for_accelerators && !pod->has_accelerator)) return;
+  if (!p->name.n || (p->for_accelerators && !pod->has_granted)) return;
   if (!mg_missing(present) && !(mg_is(present, MG_STRING) && !mg_text(present).n)) return;
   if (!mg_run_sees_template(run) || !mg_pod_may_set(pod, CLASS)) return;
   struct mg_finding finding = finding_of(pod, CLASS);

@@ -76,9 +76,10 @@ static void want_void(struct mg_run *run, struct mg_pod *pod, struct mg_containe
     mg_container_add_env(pod, mg_run_patch(run), c, MG_S(VARIABLE), MG_S("void"), old_place(run, c));
 }
 
+/* Where a kind only says that there are devices its controller knows which container gets them. */
 static void mutate(struct mg_run *run, const void *params, struct mg_pod *pod) {
   const struct params *p = params;
-  if (p->unset != VOID || pod->has_share || pod->has_unknown_claim) return;
+  if (p->unset != VOID || pod->has_share || pod->has_presumed || pod->has_unknown_claim) return;
   for (uint32_t i = 0; i < pod->container_count; i++) want_void(run, pod, &pod->containers[i]);
 }
 
