@@ -130,5 +130,7 @@ mg_node mg_pod_metadata(const struct mg_pod *pod, struct mg_steps *ret_missing) 
   if (!mg_pod_may_set(pod, step.key)) return (mg_node){0}; /* what its schema drops */
   if (pod->row->shape == MG_SHAPE_TEMPLATE) return mg_steps_nearest(own, pod->node, NULL, 0, ret_missing);
   if (!pod->row->metadata.set) return (mg_node){0};
-  return mg_steps_nearest(pod->row->metadata, pod->object, pod->choices, pod->choice_count, ret_missing);
+  mg_node nearest = mg_steps_nearest(pod->row->metadata, pod->object, pod->choices, pod->choice_count, ret_missing);
+  const bool none = ret_missing->count || mg_missing(nearest);
+  return none && pod->kind->mutate == MG_MUTATE_PODS ? (mg_node){0} : nearest;
 }

@@ -47,5 +47,6 @@ void mg_pod_reread(struct mg_pod *pod);
 /* The kind's schema has that pod field (WorkloadKind `without`). */
 bool mg_pod_may_set(const struct mg_pod *pod, mg_str field);
 /* What has the template's own labels and annotations; where it is not there, what is nearest to it, and the steps from there to
- * it. Absent: the kind has no place for them. */
+ * it. Absent: the kind has no place for them, or there are none and what its controller gives the Pods, as Argo does of
+ * podMetadata, is seen when they come. */
 mg_node mg_pod_metadata(const struct mg_pod *pod, struct mg_steps *ret_missing);
