@@ -35,6 +35,7 @@ END
 
 # The context has its families whether or not there is an API server.
 "$binary" certs --out "$work/certs" --service mlgate --namespace mlgate-system --ip 127.0.0.1 >/dev/null
+: >"$work/log"
 "$binary" serve --policies policies/baseline --tls-cert "$work/certs/tls.crt" --tls-key "$work/certs/tls.key" --grace 0 \
   --live-context --kube-api https://127.0.0.1:1 --listen 127.0.0.1:0 --listen-plain 127.0.0.1:0 2>"$work/log" &
 server=$!
