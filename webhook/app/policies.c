@@ -136,6 +136,7 @@ int mg_load_policies_into(const struct mg_policy_files *files, struct mg_policy_
     *ret = NULL;
     code = MG_E_IO;
   }
-  if (code == 0 && !mg_snapshot_policy_count(*ret)) mg_buf_lit(&said->text, "warning: no policy was found, so nothing is judged\n");
+  if (code == 0 && !mg_snapshot_policy_count(*ret))
+    mg_buf_lit(&said->text, "warning: no policy was found, so nothing is judged\n");
   return code;
 }

@@ -160,7 +160,11 @@ struct shape {
   enum mg_kind kind;
   const struct shape *below; /* of the object, or of each item, which is an object then */
 };
-static const struct shape resources_shape[] = {{{"limits", 6}, MG_OBJECT, NULL}, {{"requests", 8}, MG_OBJECT, NULL}, {{0}, 0, NULL}};
+static const struct shape resources_shape[] = {
+    {{"limits", 6}, MG_OBJECT, NULL},
+    {{"requests", 8}, MG_OBJECT, NULL},
+    {{0}, 0, NULL},
+};
 static const struct shape container_shape[] = {
     {{"resources", 9}, MG_OBJECT, resources_shape},
     {{"env", 3}, MG_ARRAY, NULL},

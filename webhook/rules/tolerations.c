@@ -172,7 +172,8 @@ static bool is_same(const struct toleration *a, const struct toleration *b) {
          mg_str_eq(a->effect, b->effect);
 }
 
-/* What oldObject has is put back as it was, in its place, so that applying the same file again changes nothing; NULL: it is new. */
+/* What oldObject has is put back as it was, in its place, so that applying the same file again changes nothing. NULL: it is
+ * new. */
 static const struct toleration *old_one(const struct work *work, const struct toleration *want) {
   for (uint32_t i = 0; work->old && i < work->old->count; i++)
     if (is_same(&work->old->items[i], want)) return &work->old->items[i];
