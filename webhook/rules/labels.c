@@ -74,10 +74,10 @@ static void judge(struct mg_run *run, const void *params, struct mg_pod *pod) {
   mg_node metadata = mg_pod_metadata(pod, &missing);
   if (!metadata.at) return;
   struct mg_where labels = {.node = metadata};
-  if (!missing.count) labels = MG_WHERE(metadata, MG_S("labels"));
-  for (uint32_t i = 0; missing.count && i <= missing.count && i < MG_WHERE_KEYS; i++)
-    labels.more[i] = i < missing.count ? missing.steps[i].key : MG_S("labels");
-  judge_labels(run, p, pod, labels);
+  uint32_t i = 0;
+  for (; i < missing.count && i < MG_WHERE_KEYS - 1; i++) labels.more[i] = missing.steps[i].key;
+  labels.more[i] = MG_S("labels");
+  judge_labels(run, p, pod, i ? labels : MG_WHERE(metadata, MG_S("labels")));
 }
 
 static void judge_workload(struct mg_run *run, const void *params, const struct mg_workload *workload) {

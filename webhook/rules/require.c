@@ -184,11 +184,10 @@ static mg_str subject_of(struct work *work, const struct mg_walked *place, const
   struct mg_arena *arena = mg_run_arena(work->run);
   mg_str path = work->p->path_text, id = mg_walked_id(arena, place, NULL), alike = mg_walked_id(arena, place, "-");
   if (!id.n) return path;
-  if (mg_str_eq(id, alike)) return mg_arena_printf(arena, "%.*s%.*s", MG_FMT(path), MG_FMT(id));
-  uint32_t times = measure->kind == MG_MEASURE_TEXT ? times_told(work, alike, measure->text) : 0;
-  if (times == UINT32_MAX) return mg_arena_printf(arena, "%.*s%.*s", MG_FMT(path), MG_FMT(id));
-  if (times) return mg_arena_printf(arena, "%.*s%.*s, %u", MG_FMT(path), MG_FMT(alike), times);
-  return mg_arena_printf(arena, "%.*s%.*s", MG_FMT(path), MG_FMT(alike));
+  const bool counts = measure->kind == MG_MEASURE_TEXT && !mg_str_eq(id, alike);
+  const uint32_t times = counts ? times_told(work, alike, measure->text) : 0;
+  if (times != UINT32_MAX) id = times ? mg_arena_printf(arena, "%.*s, %u", MG_FMT(alike), times) : alike;
+  return mg_arena_printf(arena, "%.*s%.*s", MG_FMT(path), MG_FMT(id));
 }
 
 static mg_str value_text(struct mg_arena *arena, mg_node n) {
